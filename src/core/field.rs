@@ -38,8 +38,9 @@ pub enum Shape {
     Map,
 }
 
-/// Looks at a field's value and says what is wrong with it, if anything.
-pub type Check = fn(&Node) -> Option<String>;
+/// Looks at a field's value, whatever its shape, and says what is wrong with it. It is asked about a list or map
+/// as a whole and about each of its values.
+pub type Check = fn(&Node) -> Vec<String>;
 
 /// One field of a config.
 #[derive(Debug, Clone, Copy)]

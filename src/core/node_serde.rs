@@ -48,16 +48,8 @@ impl<'a> NodeReader<'a> {
         Self { node }
     }
 
-    /// `3: cannot read !!str `many` as an integer`
     fn mismatch(&self, wanted: &str) -> BuildError {
-        let got = match self.node.as_scalar() {
-            Some(scalar) if scalar.tag != Tag::Null => {
-                let text: String = scalar.text.chars().take(40).collect();
-                format!("{} `{text}`", scalar.tag)
-            }
-            _ => self.node.tag().to_string(),
-        };
-        self.node.error(format!("expected {wanted}, got {got}"))
+        BuildError::new(crate::compat::unmarshal(self.node, wanted))
     }
 
     fn shape(&self, wanted: &str) -> BuildError {
@@ -65,17 +57,17 @@ impl<'a> NodeReader<'a> {
     }
 
     fn integer(&self) -> Result<i128, BuildError> {
-        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("an integer")) };
+        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("int")) };
         match scalar.tag {
             Tag::Null => Ok(0),
-            Tag::Int => integer(&scalar.text).ok_or_else(|| self.mismatch("an integer")),
+            Tag::Int => integer(&scalar.text).ok_or_else(|| self.mismatch("int")),
             Tag::Float => {
                 let float = float(&scalar.text).filter(|float| float.is_finite() && float.abs() < 1e30);
                 // Fractions are cut, as the reference does.
                 #[allow(clippy::cast_possible_truncation, reason = "the range is checked above")]
-                float.map(|float| float.trunc() as i128).ok_or_else(|| self.mismatch("an integer"))
+                float.map(|float| float.trunc() as i128).ok_or_else(|| self.mismatch("int"))
             }
-            _ => Err(self.mismatch("an integer")),
+            _ => Err(self.mismatch("int")),
         }
     }
 
@@ -85,11 +77,11 @@ impl<'a> NodeReader<'a> {
     }
 
     fn float(&self) -> Result<f64, BuildError> {
-        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("a number")) };
+        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("float64")) };
         match scalar.tag {
             Tag::Null => Ok(0.0),
-            Tag::Int | Tag::Float => float(&scalar.text).ok_or_else(|| self.mismatch("a number")),
-            _ => Err(self.mismatch("a number")),
+            Tag::Int | Tag::Float => float(&scalar.text).ok_or_else(|| self.mismatch("float64")),
+            _ => Err(self.mismatch("float64")),
         }
     }
 }
@@ -206,11 +198,11 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
             }
             _ => None,
         };
-        visitor.visit_bool(value.ok_or_else(|| self.mismatch("a boolean"))?)
+        visitor.visit_bool(value.ok_or_else(|| self.mismatch("bool"))?)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
-        let Some(scalar) = self.node.as_scalar() else { return Err(self.shape("string")) };
+        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("string")) };
         let text = if scalar.tag == Tag::Null { "" } else { &*scalar.text };
         visitor.visit_str(text).map_err(|error: BuildError| error.on_line(self.node.line()))
     }
@@ -291,7 +283,7 @@ impl<'de> Deserializer<'de> for NodeReader<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, BuildError> {
-        let Some(scalar) = self.node.as_scalar() else { return Err(self.shape("string")) };
+        let Some(scalar) = self.node.as_scalar() else { return Err(self.mismatch("string")) };
         let line = self.node.line();
         visitor.visit_enum(Variant(&scalar.text)).map_err(|error| error.on_line(line))
     }
@@ -422,13 +414,19 @@ mod tests {
     #[test]
     fn errors_name_path_and_line() {
         let error = |text| read(text).unwrap_err().to_string();
-        assert_eq!(error("name: a\ncount: '4'"), "field 'count': line 2: expected an integer, got !!str `4`");
-        assert_eq!(error("name:\n  - a"), "field 'name': line 2: expected string value, got !!seq");
+        assert_eq!(
+            error("name: a\ncount: '4'"),
+            "field 'count': yaml: unmarshal errors:\n  line 2: cannot unmarshal !!str `4` into int"
+        );
+        assert_eq!(
+            error("name:\n  - a"),
+            "field 'name': yaml: unmarshal errors:\n  line 2: cannot unmarshal !!seq into string"
+        );
         assert_eq!(error("count: 1"), "field 'name' is required and was not present in the config");
         assert_eq!(error("name: a\nlist: 1"), "field 'list': line 2: expected array value, got !!int");
         assert_eq!(
-            error("name: a\nheaders: { x: [] }"),
-            "field 'headers': field 'x': line 2: expected string value, got !!seq"
+            error("name: a\nheaders: []"),
+            "field 'headers': line 2: expected map value, got !!seq"
         );
     }
 
