@@ -65,8 +65,10 @@ pub struct Field {
     pub secret: bool,
     /// Whether its text may hold `${! }` expressions.
     pub interpolated: bool,
-    /// The values it may have, compared without case; empty: any.
+    /// The values it may have; empty: any.
     pub options: &'static [&'static str],
+    /// Whether any other value is a lint; otherwise building finds out.
+    pub closed: bool,
     /// A lint of its own.
     pub check: Option<Check>,
 }
@@ -86,6 +88,7 @@ impl Field {
             secret: false,
             interpolated: false,
             options: &[],
+            closed: false,
             check: None,
         }
     }
@@ -233,9 +236,18 @@ impl Field {
         self
     }
 
-    /// The only values it may have.
+    /// The only values it may have, compared without case: any other is a lint. Only for fields whose options the
+    /// reference lints too; see [`suggestions`](Self::suggestions).
     #[must_use]
     pub const fn options(mut self, options: &'static [&'static str]) -> Self {
+        self.options = options;
+        self.closed = true;
+        self
+    }
+
+    /// Values it may have that are documented but not linted.
+    #[must_use]
+    pub const fn suggestions(mut self, options: &'static [&'static str]) -> Self {
         self.options = options;
         self
     }

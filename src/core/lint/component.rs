@@ -4,7 +4,7 @@ use super::Linter;
 use crate::{
     field::{Field, Shape},
     kind::Kind,
-    node::Node,
+    node::{Node, Value},
     spec::{Body, Outline, Status},
 };
 
@@ -18,16 +18,13 @@ static PROCESSORS: Field = Field::processors("processors", "Processors of this c
 impl Linter<'_> {
     pub(super) fn component(&mut self, kind: Kind, node: &Node) {
         // What cannot be a component is left to the build, as the reference does.
-        if node.as_map().is_none_or(<[_]>::is_empty) {
+        if is_empty(node) {
             return;
         }
         let registry = self.registry;
         let Some(outline) = self.chosen(kind, node).and_then(|name| registry.outline(kind, &name)) else { return };
         if self.options.deprecated && outline.status == Status::Deprecated {
             self.add(node.line(), format!("component {} is deprecated", outline.name));
-        }
-        if self.options.strict && kind == Kind::Processor && outline.name == "catch" {
-            self.add(node.line(), USELESS_CATCH);
         }
         for (_, value) in node.as_map().unwrap_or_default().iter().filter(|(key, _)| key.key_text() == outline.name) {
             self.body(&outline.body, value);
@@ -50,6 +47,9 @@ impl Linter<'_> {
         if self.options.labels && may_have_label && !labelled {
             self.add(node.line(), format!("label is required for {}", outline.name));
         }
+        if self.options.strict && kind == Kind::Processor && outline.name == "catch" {
+            self.add(node.line(), USELESS_CATCH);
+        }
     }
 
     /// Lints a key that stands beside a component's own.
@@ -57,10 +57,13 @@ impl Linter<'_> {
         match name {
             "label" => self.label(outline.name, value),
             "processors" => {
-                if value.as_list().is_some_and(<[_]>::is_empty) {
+                if is_empty(value) {
                     self.add(line, "field processors is empty and can be removed");
                 }
                 self.field(&PROCESSORS, value);
+            }
+            "meta" if value.as_map().is_none() => {
+                self.add(value.line(), format!("expected object value, got {}", value.tag()));
             }
             "mapping" => self.field(&Field::mapping("mapping", ""), value),
             "plugin" if node.get("type").is_none() || node.get(outline.name).is_some() => {
@@ -86,9 +89,10 @@ impl Linter<'_> {
             }
             return Some(name);
         }
-        let candidates: Vec<&str> =
-            node.entries().map(|(key, _)| key).filter(|key| !kind.reserved().contains(key)).collect();
-        let mut known = candidates.iter().filter(|name| self.registry.outline(kind, name).is_some());
+        let candidates: Vec<&str> = node.entries().map(|(key, _)| key).collect();
+        let reserved = kind.reserved();
+        let is_known = |name: &str| !reserved.contains(&name) && self.registry.outline(kind, name).is_some();
+        let mut known = candidates.iter().filter(|name| is_known(name));
         if let (Some(name), None) = (known.next(), known.next()) {
             return Some((*name).to_owned());
         }
@@ -114,5 +118,14 @@ impl Linter<'_> {
             Body::Map(field) => self.shaped(field, Shape::Map, node),
             Body::Empty => self.object(&[], node),
         }
+    }
+}
+
+/// Whether nothing is inside a node.
+fn is_empty(node: &Node) -> bool {
+    match node.value() {
+        Value::Scalar(_) => true,
+        Value::List(items) => items.is_empty(),
+        Value::Map(entries) => entries.is_empty(),
     }
 }

@@ -17,7 +17,7 @@ impl Linter<'_> {
     pub(super) fn text(&mut self, field: &Field, node: &Node) {
         let Some(scalar) = node.as_scalar() else { return self.scalar(node, "string") };
         let text = if scalar.tag == Tag::Null { "" } else { &*scalar.text };
-        if !field.options.is_empty() && !field.options.iter().any(|option| option.eq_ignore_ascii_case(text)) {
+        if field.closed && !field.options.iter().any(|option| option.eq_ignore_ascii_case(text)) {
             self.add(node.line(), format!("value {text} is not a valid option for this field"));
         }
         if text.is_empty() {

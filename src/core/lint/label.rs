@@ -14,10 +14,12 @@ impl Linter<'_> {
         let line = node.line();
         if component == "resource" {
             self.add(line, "label field should be omitted when pointing to a resource");
-            return;
         }
         if !is_valid(label) {
             self.add(line, invalid(label));
+            return;
+        }
+        if component == "resource" {
             return;
         }
         match self.labels.get(label) {
