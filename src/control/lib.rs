@@ -1,1 +1,18 @@
-//! weir-control.
+//! What should run, and keeping it so: a durable store of desired state, a pure diff between that and what
+//! runs, and a level-triggered reconciler. It knows an engine only through the traits of `runtime`.
+//!
+//! Invariants: an answered write is on disk; a write that fails changes nothing; one key is never reconciled twice
+//! at once; a stream's failure, panic or slow stop delays no other stream.
+
+mod checkpoints;
+pub mod diff;
+pub mod files;
+mod reconcile;
+pub mod record;
+pub mod runtime;
+pub mod service;
+pub mod status;
+pub mod store;
+mod table;
+
+pub use reconcile::Options;

@@ -1,0 +1,146 @@
+//! Streams that files own: one scan of the files is one commit.
+
+use crate::{
+    record::{self, Desired, Key, Kind, Owner, Rejected, Run},
+    service::{Build, Service, Submission, WriteError, WriteOptions, Written},
+    store::{committer::Change, folder::Condition},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A stream as a file has it.
+pub struct FileMember {
+    /// The stream's key.
+    pub key: Key,
+    /// The file's path.
+    pub path: String,
+    /// A fingerprint of the file's bytes.
+    pub hash: String,
+    /// The spec, or why the file is refused.
+    pub spec: Result<Submission, String>,
+}
+
+/// What a scan did.
+#[derive(Debug)]
+pub struct Scanned {
+    /// The commit, if there was something to do.
+    pub written: Written,
+    /// The files that were refused: `(path, reason)`. Their streams keep the last good text, if they have one.
+    pub rejected: Vec<(String, String)>,
+}
+
+impl Service {
+    /// Takes a scan of all stream files over. A bad file is refused by itself. Streams whose files are gone are
+    /// removed, except that a scan that found nothing removes nothing and raises `SourceMissing`.
+    ///
+    /// At boot it is called before `boot`, with `options.wait` unset.
+    pub async fn set_files(&self, members: Vec<FileMember>, options: &WriteOptions) -> Result<Scanned, WriteError> {
+        let gate = self.gate.write().await;
+        let seen: BTreeSet<Key> = members.iter().map(|member| member.key.clone()).collect();
+        let mut changes = self.gone(&seen);
+        let (mut rejected, mut built) = (Vec::new(), BTreeMap::new());
+        for member in members {
+            let current = self.stored(&member.key);
+            match member.spec {
+                Ok(submission) => {
+                    if let Some((change, build)) = plan(current, submission, &member.path, &member.hash) {
+                        if matches!(build, Build::Yes(_)) {
+                            built.insert(member.key, (member.path, member.hash));
+                        }
+                        changes.push((change, build));
+                    }
+                }
+                Err(error) => {
+                    changes.extend(refuse(current, &member.path, &member.hash, &error).map(|c| (c, Build::No)));
+                    rejected.push((member.path, error));
+                }
+            }
+        }
+        // What cannot be built is refused like what cannot be read; the others go on.
+        let mut planned = Vec::new();
+        for (change, build) in changes {
+            let key = match &change {
+                Change::Put(desired) | Change::Touch(desired) => desired.key(),
+                Change::Delete(key) | Change::Complete { key, .. } => key.clone(),
+            };
+            match self.build_one(change, build).await {
+                Ok(one) => planned.push(one),
+                Err(WriteError::Build(failures)) => {
+                    let error = failures.into_iter().map(|(_, failure)| failure.message).collect::<Vec<_>>().join("; ");
+                    let Some((path, hash)) = built.remove(&key) else { continue };
+                    let touch = refuse(self.stored(&key), &path, &hash, &error);
+                    if let Some(change) = touch {
+                        planned.push(self.build_one(change, Build::No).await?);
+                    }
+                    rejected.push((path, error));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        let pending = self.commit(planned, options).await?;
+        drop(gate);
+        Ok(Scanned { written: pending.finish(options).await, rejected })
+    }
+
+    /// The removal of streams whose files are gone.
+    fn gone(&self, seen: &BTreeSet<Key>) -> Vec<(Change, Build)> {
+        let mut table = self.shared.table();
+        let streams = table.slots.iter().filter(|(key, _)| key.kind == Kind::Stream);
+        let owned = streams.filter_map(|(key, slot)| Some((key, slot.desired.as_ref()?)));
+        let owned = owned.filter(|(_, desired)| matches!(desired.owner, Owner::File { .. }));
+        let gone: Vec<Key> = owned.filter(|(key, _)| !seen.contains(*key)).map(|(key, _)| key.clone()).collect();
+        table.conditions.retain(|condition| condition.kind != "SourceMissing");
+        if gone.is_empty() || !seen.is_empty() {
+            return gone.into_iter().map(|key| (Change::Delete(key), Build::No)).collect();
+        }
+        let message = format!(
+            "no stream file was found, but {} streams came from files; they are kept: give their paths again, or delete them",
+            gone.len()
+        );
+        tracing::warn!("{message}");
+        table.conditions.push(Condition::new("SourceMissing", message));
+        Vec::new()
+    }
+}
+
+/// The change that makes a file's spec desired; `None` when it is already, or the API overrode this very content.
+fn plan(current: Option<Arc<Desired>>, submission: Submission, path: &str, hash: &str) -> Option<(Change, Build)> {
+    let Submission { key, text, format, chilled, fingerprint, build } = submission;
+    let owner = Owner::File { path: path.to_owned(), hash: hash.to_owned() };
+    let present = current.as_ref().is_some_and(|current| current.is_present());
+    let known = current.as_ref().is_some_and(|current| current.owner == owner);
+    if let Some(current) = &current
+        && known
+        && (current.overridden.is_some() || current.fingerprint == fingerprint)
+        && current.rejected.is_none()
+    {
+        return None;
+    }
+    let mut next = current.as_deref().cloned().unwrap_or_default();
+    let equal = present && next.fingerprint == fingerprint;
+    (next.kind, next.id) = (key.kind, key.id.to_string());
+    (next.text, next.format, next.chilled, next.fingerprint) = (text, format, chilled, fingerprint);
+    (next.owner, next.overridden, next.rejected) = (owner, None, None);
+    if equal {
+        return Some((Change::Touch(Box::new(next)), Build::No));
+    }
+    next.completed = None;
+    next.run = Run { wanted: if present { next.run.wanted } else { record::Wanted::Running }, number: next.run.number + 1, ..next.run };
+    Some((Change::Put(Box::new(next)), Build::Yes(build)))
+}
+
+/// Remembers a bad file beside its stream's last good text.
+fn refuse(current: Option<Arc<Desired>>, path: &str, hash: &str, error: &str) -> Option<Change> {
+    let current = current?;
+    let ours = matches!(&current.owner, Owner::File { path: owner, .. } if owner == path);
+    let known = current.rejected.as_ref().is_some_and(|rejected| rejected.hash == hash && rejected.error == error);
+    if !ours || known {
+        return None;
+    }
+    let mut next = (*current).clone();
+    let (hash, error) = (hash.to_owned(), error.to_owned());
+    next.rejected = Some(Rejected { hash, error, at: record::now(), ..Rejected::default() });
+    Some(Change::Touch(Box::new(next)))
+}

@@ -1,0 +1,119 @@
+//! What the reconciler needs of an engine: to build a spec, to start what was built, and to stop what runs.
+
+use crate::record::{Desired, Key};
+use async_trait::async_trait;
+use std::{any::Any, collections::HashMap, fmt, sync::Arc, time::Duration};
+
+/// Why a spec cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BuildFailure {
+    /// The reason, with the component's path where there is one.
+    pub message: String,
+}
+
+impl BuildFailure {
+    /// A failure with this reason.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// Builds specs. It reads local files and references, and opens nothing.
+pub trait Builder: Send + Sync + 'static {
+    /// Builds a stream or a resource from its record; called on a thread that may block.
+    fn build(&self, desired: &Desired) -> Result<Box<dyn Prepared>, BuildFailure>;
+}
+
+/// How a run ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// The input ended and everything was delivered.
+    Completed,
+    /// It failed.
+    Failed(String),
+    /// It was stopped.
+    Stopped,
+}
+
+/// Told once when a run ends; later calls are ignored, and so are those of a run that was replaced.
+#[derive(Clone)]
+pub struct EndSignal(Arc<dyn Fn(Ended) + Send + Sync>);
+
+impl EndSignal {
+    /// A signal that calls `tell`.
+    pub fn new(tell: impl Fn(Ended) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// Tells how the run ended; cheap, from any thread.
+    pub fn end(&self, ended: Ended) {
+        (self.0)(ended);
+    }
+}
+
+impl fmt::Debug for EndSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndSignal")
+    }
+}
+
+/// What a start is given.
+#[derive(Debug)]
+pub struct Start {
+    /// What starts.
+    pub key: Key,
+    /// The generation of the spec: owns routes and slots together with the key.
+    pub generation: u64,
+    /// The run's number.
+    pub run: u64,
+    /// Stored checkpoints by component path.
+    pub checkpoints: HashMap<String, Arc<str>>,
+    /// To be told when the run ends by itself.
+    pub end: EndSignal,
+}
+
+/// Something built and not yet started. Dropping it must be enough to undo it.
+#[async_trait]
+pub trait Prepared: Send + 'static {
+    /// Starts it: tasks are spawned, connecting goes on behind. A resource takes its slot over here. Quick.
+    async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String>;
+}
+
+/// One input's or output's connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The component's path.
+    pub path: String,
+    /// Its label, may be empty.
+    pub label: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// The last error while it is not.
+    pub error: Option<String>,
+}
+
+/// A running stream or resource. `Any` lets the server reach its own type through `Service::running`.
+#[async_trait]
+pub trait Running: Any + Send + Sync {
+    /// The connections as they are now.
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
+    /// Checkpoints that changed since this was last asked: `(component path, text)`. Cheap: asked every second.
+    fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {
+        Vec::new()
+    }
+
+    /// Makes everything that the outputs have acknowledged durable. Also called after the end of a run, before its
+    /// completion is remembered.
+    async fn sync(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Stops: the input softly, then drains, for at most `timeout`, then by force. Returns when all is gone and
+    /// its slots and routes, if still its own, are cleared. After the end of a run it returns at once. It may be
+    /// called more than once, also at the same time.
+    async fn stop(&self, timeout: Duration);
+}

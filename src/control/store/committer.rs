@@ -1,0 +1,593 @@
+//! The committer: one thread that numbers, writes and answers. What arrives together is written together.
+
+use super::{
+    Batch, Op, Records, Store, StoreError,
+    folder::{Condition, Opened, meta},
+    journal::Journal,
+};
+use crate::record::{
+    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Meta, RecordError, Revision, StoredCheckpoint, Verb,
+    keys,
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests waiting; more make their askers wait.
+const WAITING: usize = 1024;
+/// Requests written together.
+const GROUP: usize = 256;
+/// Past generations kept of each key.
+pub const GENERATIONS_KEPT: u64 = 20;
+/// Revisions kept.
+pub const REVISIONS_KEPT: u64 = 1000;
+/// Deleted keys whose generations are remembered.
+pub const GRAVES_KEPT: usize = 20_000;
+
+/// One change of what is desired. The committer gives generation, revision, lineage and times.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new spec: the next generation.
+    Put(Box<Desired>),
+    /// The same spec under another owner, run or override.
+    Touch(Box<Desired>),
+    /// It is gone.
+    Delete(Key),
+    /// A run ended because its input ended.
+    Complete {
+        /// Which stream.
+        key: Key,
+        /// The generation that ran.
+        generation: u64,
+        /// The run's number.
+        run: u64,
+        /// How long it ran, in milliseconds.
+        uptime: u64,
+    },
+}
+
+/// Who asked for a revision, and what for.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// A token's name, `file:PATH` or `anonymous`.
+    pub actor: String,
+    /// Such as `PUT`.
+    pub verb: String,
+    /// A remark.
+    pub note: Option<String>,
+}
+
+/// A durable commit.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// Its number: later commits have larger ones.
+    pub commit: u64,
+    /// The store's revision after it.
+    pub revision: u64,
+    /// The records it changed, as they are now; `None` is gone.
+    pub records: Vec<(Key, Option<Arc<Desired>>)>,
+}
+
+enum Request {
+    Commit { changes: Vec<Change>, origin: Option<Origin>, answer: oneshot::Sender<Result<Committed, StoreError>> },
+    Checkpoint { checkpoints: Vec<StoredCheckpoint>, answer: oneshot::Sender<Result<(), StoreError>> },
+    Scan { prefix: String, answer: oneshot::Sender<Result<Records, StoreError>> },
+    Close,
+}
+
+/// Sizes for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sizes {
+    /// Commits so far.
+    pub commit: u64,
+    /// Revisions so far.
+    pub revision: u64,
+    /// Bytes in the journal since its snapshot.
+    pub journal_bytes: u64,
+}
+
+/// What the committer shows of itself.
+#[derive(Debug, Default)]
+struct Shown {
+    conditions: Vec<Condition>,
+    sizes: Sizes,
+}
+
+/// Talks to the committer.
+#[derive(Clone)]
+pub struct Commits {
+    way: Way,
+    shown: Arc<Mutex<Shown>>,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// To its thread.
+    Thread(mpsc::Sender<Request>),
+    /// A store in memory is written where it is asked.
+    Direct(Arc<Mutex<Writer>>),
+}
+
+/// What the store held when it was opened.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// What is desired.
+    pub desired: Vec<Arc<Desired>>,
+    /// Checkpoints that may be taken over.
+    pub checkpoints: Vec<StoredCheckpoint>,
+    /// The counters.
+    pub meta: Meta,
+    /// Records that could not be read: `(key, reason)`.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// The running thread.
+pub struct Committer {
+    commits: Commits,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Starts the thread over an opened store.
+    pub fn start(mut opened: Opened) -> std::io::Result<(Self, Loaded)> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let records = std::mem::take(&mut opened.records);
+        let (writer, loaded) = Writer::new(opened, records);
+        let commits = Commits { way: Way::Thread(sender), shown: Arc::clone(&writer.shown) };
+        let thread = std::thread::Builder::new().name("weir-committer".into()).spawn(move || writer.run(receiver))?;
+        Ok((Self { commits, thread: Some(thread) }, loaded))
+    }
+
+    /// Commits to memory, without a thread.
+    pub fn in_memory() -> Commits {
+        let (writer, _) = Writer::new(Opened::in_memory(), Records::new());
+        let shown = Arc::clone(&writer.shown);
+        Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }
+    }
+
+    /// A handle to it.
+    pub fn commits(&self) -> Commits {
+        self.commits.clone()
+    }
+
+    /// Ends the thread after everything asked before; blocks until it is gone and the folder is free.
+    pub fn close(mut self) {
+        let closed = match &self.commits.way {
+            Way::Thread(sender) => sender.blocking_send(Request::Close).is_ok(),
+            Way::Direct(_) => false,
+        };
+        if let (true, Some(thread)) = (closed, self.thread.take())
+            && thread.join().is_err()
+        {
+            tracing::error!("the committer panicked");
+        }
+    }
+}
+
+fn gone<E>(_: E) -> StoreError {
+    StoreError::Failed("the committer is gone".into())
+}
+
+impl Commits {
+    async fn ask(&self, request: Request) -> Result<(), StoreError> {
+        match &self.way {
+            Way::Thread(sender) => sender.send(request).await.map_err(gone),
+            Way::Direct(writer) => {
+                writer.lock().unwrap_or_else(PoisonError::into_inner).serve(vec![request]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits changes as one; durable when it returns. With an origin it is a revision.
+    pub async fn commit(&self, changes: Vec<Change>, origin: Option<Origin>) -> Result<Committed, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Commit { changes, origin, answer }).await?;
+        answered.await.map_err(gone)?
+    }
+
+    /// Writes checkpoints, except those of another line of runs than the stream's.
+    pub async fn checkpoint(&self, checkpoints: Vec<StoredCheckpoint>) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Checkpoint { checkpoints, answer }).await?;
+        answered.await.map_err(gone)?
+    }
+
+    /// The stored records under a prefix of `record::keys`, for history.
+    pub async fn scan(&self, prefix: String) -> Result<Records, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Scan { prefix, answer }).await?;
+        answered.await.map_err(gone)?
+    }
+
+    /// What a person should know about the store.
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).conditions.clone()
+    }
+
+    /// Figures for metrics.
+    pub fn sizes(&self) -> Sizes {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).sizes
+    }
+}
+
+struct Writer {
+    store: Box<dyn Store>,
+    journal: Option<Journal>,
+    /// Set once nothing is acknowledged any more.
+    refused: Option<StoreError>,
+    _lock: Option<File>,
+    live: HashMap<Key, Arc<Desired>>,
+    graves: HashMap<Key, Grave>,
+    /// The graves by the revision that dug them: the oldest are forgotten first.
+    order: BTreeMap<(u64, Key), ()>,
+    meta: Meta,
+    shown: Arc<Mutex<Shown>>,
+}
+
+/// What a group of requests changes, until it is durable.
+#[derive(Default)]
+struct Staged {
+    batches: Vec<Batch>,
+    live: HashMap<Key, Option<Arc<Desired>>>,
+    graves: HashMap<Key, Option<Grave>>,
+    meta: Meta,
+}
+
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+impl Writer {
+    fn new(opened: Opened, records: Records) -> (Self, Loaded) {
+        let mut loaded = Loaded { meta: meta(&records), ..Loaded::default() };
+        let (mut live, mut graves, mut order) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+        for (key, value) in records {
+            let bad = match key.get(..2) {
+                Some("d/") => record::read::<Desired>(&value).map(|desired| {
+                    let desired = Arc::new(desired);
+                    live.insert(desired.key(), Arc::clone(&desired));
+                    loaded.desired.push(desired);
+                }),
+                Some("c/") => record::read(&value).map(|checkpoint| loaded.checkpoints.push(checkpoint)),
+                Some("t/") => record::read::<Grave>(&value).map(|grave| {
+                    let key = Key::new(grave.kind, grave.id.as_str());
+                    order.insert((grave.revision, key.clone()), ());
+                    graves.insert(key, grave);
+                }),
+                _ => Ok(()),
+            };
+            if let Err(error) = bad {
+                loaded.unreadable.push((key, error.to_string()));
+            }
+        }
+        loaded.checkpoints.retain(|checkpoint: &StoredCheckpoint| {
+            let desired = live.get(&Key::stream(checkpoint.stream.as_str()));
+            desired.is_some_and(|desired: &Arc<Desired>| desired.lineage == checkpoint.lineage && desired.lineage > 0)
+        });
+        let refused = opened.read_only.map(StoreError::ReadOnly);
+        let mut conditions = opened.conditions;
+        conditions.extend(loaded.unreadable.iter().map(|(key, reason)| {
+            Condition::new("StoreDamaged", format!("record {key} is left out: {reason}"))
+        }));
+        let shown = Arc::new(Mutex::new(Shown { conditions, sizes: Sizes::default() }));
+        let (store, journal, meta) = (opened.store, opened.journal, loaded.meta);
+        let writer = Self { store, journal, refused, _lock: opened.lock, live, graves, order, meta, shown };
+        writer.show(|_| {});
+        (writer, loaded)
+    }
+
+    fn show(&self, change: impl FnOnce(&mut Vec<Condition>)) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shown.conditions);
+        let journal_bytes = self.journal.as_ref().map_or(0, Journal::length);
+        shown.sizes = Sizes { commit: self.meta.commit, revision: self.meta.revision, journal_bytes };
+    }
+
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP
+                && let Ok(next) = requests.try_recv()
+            {
+                group.push(next);
+            }
+            if self.serve(group) {
+                break;
+            }
+            self.snapshot();
+        }
+    }
+
+    /// Serves what arrived together; true when it is time to end.
+    fn serve(&mut self, group: Vec<Request>) -> bool {
+        let mut staged = Staged { meta: self.meta, ..Staged::default() };
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut scans = Vec::new();
+        let mut close = false;
+        // What a request that cannot be prepared left half staged must not be written.
+        let mut broken = None;
+        for request in group {
+            match request {
+                Request::Commit { changes, origin, answer } => {
+                    let prepared = match self.refused.clone() {
+                        Some(error) => Err(error),
+                        None => self.prepare(&mut staged, changes, origin),
+                    };
+                    broken = broken.or_else(|| prepared.as_ref().err().cloned());
+                    answers.push(Box::new(move |written| {
+                        // Whoever asked may have gone away.
+                        let _sent = answer.send(written.and(prepared));
+                    }));
+                }
+                Request::Checkpoint { checkpoints, answer } => {
+                    let prepared = match self.refused.clone() {
+                        Some(error) => Err(error),
+                        None => self.prepare_checkpoints(&mut staged, checkpoints),
+                    };
+                    broken = broken.or_else(|| prepared.as_ref().err().cloned());
+                    answers.push(Box::new(move |written| {
+                        let _sent = answer.send(written.and(prepared));
+                    }));
+                }
+                Request::Scan { prefix, answer } => scans.push((prefix, answer)),
+                Request::Close => close = true,
+            }
+        }
+        let written = match broken {
+            Some(error) => Err(error),
+            None if staged.batches.is_empty() => Ok(()),
+            None => self.write(staged),
+        };
+        for answer in answers {
+            answer(written.clone());
+        }
+        for (prefix, answer) in scans {
+            let _sent = answer.send(self.store.scan(&prefix));
+        }
+        close
+    }
+
+    /// Journal first, then the tree; only then the counters and what is live.
+    fn write(&mut self, staged: Staged) -> Result<(), StoreError> {
+        let journaled = match &mut self.journal {
+            Some(journal) => journal.append(&staged.batches),
+            None => Ok(()),
+        };
+        let written = journaled.and_then(|()| match self.store.apply(&staged.batches) {
+            // The tree cannot go on after an error, whichever it was.
+            Err(error) => Err(StoreError::Failed(error.to_string())),
+            Ok(()) => Ok(()),
+        });
+        match &written {
+            Ok(()) => {
+                self.meta = staged.meta;
+                for (key, desired) in staged.live {
+                    match desired {
+                        Some(desired) => self.live.insert(key, desired),
+                        None => self.live.remove(&key),
+                    };
+                }
+                for (key, grave) in staged.graves {
+                    if let Some(old) = self.graves.remove(&key) {
+                        self.order.remove(&(old.revision, key.clone()));
+                    }
+                    if let Some(grave) = grave {
+                        self.order.insert((grave.revision, key.clone()), ());
+                        self.graves.insert(key, grave);
+                    }
+                }
+                self.show(|conditions| conditions.retain(|condition| condition.kind != "StoreFull"));
+            }
+            Err(StoreError::Full(reason)) => {
+                let message = format!("{reason}; free some room: changes and checkpoints are refused until there is");
+                self.show(|conditions| {
+                    if !conditions.iter().any(|condition| condition.kind == "StoreFull") {
+                        tracing::error!("{message}");
+                        conditions.push(Condition::new("StoreFull", message));
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store failed; streams run on, changes are refused until a restart");
+                self.refused = Some(error.clone());
+                self.show(|conditions| conditions.push(Condition::new("StoreFailed", error.to_string())));
+            }
+        }
+        written
+    }
+
+    /// Shortens the journal when it is time. A failure costs nothing but room.
+    fn snapshot(&mut self) {
+        let Some(journal) = self.journal.as_mut().filter(|journal| journal.is_due()) else { return };
+        if self.refused.is_some() {
+            return;
+        }
+        let written = self.store.scan("").and_then(|records| journal.snapshot(&records));
+        if let Err(error) = written {
+            tracing::warn!(%error, "no snapshot; the journal goes on");
+        }
+        self.show(|_| {});
+    }
+
+    fn current(&self, staged: &Staged, key: &Key) -> Option<Arc<Desired>> {
+        match staged.live.get(key) {
+            Some(desired) => desired.clone(),
+            None => self.live.get(key).cloned(),
+        }
+    }
+
+    fn last_generation(&self, staged: &Staged, key: &Key) -> u64 {
+        let grave = match staged.graves.get(key) {
+            Some(grave) => grave.as_ref(),
+            None => self.graves.get(key),
+        };
+        grave.map_or(0, |grave| grave.generation)
+    }
+
+    fn prepare(
+        &self,
+        staged: &mut Staged,
+        changes: Vec<Change>,
+        origin: Option<Origin>,
+    ) -> Result<Committed, StoreError> {
+        let damaged = |error: RecordError| StoreError::Failed(error.to_string());
+        let now = record::now();
+        let commit = staged.meta.commit + 1;
+        let revision = staged.meta.revision + u64::from(origin.is_some());
+        let mut ops = Vec::new();
+        let mut changed = Vec::new();
+        let mut records = Vec::new();
+        for change in changes {
+            let (key, before, after) = match change {
+                Change::Put(desired) => {
+                    let key = desired.key();
+                    let before = self.current(staged, &key);
+                    let last = before.as_ref().map_or_else(|| self.last_generation(staged, &key), |b| b.generation);
+                    let mut next = *desired;
+                    next.generation = last + 1;
+                    if let Some(before) = &before {
+                        ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&**before).map_err(damaged)?));
+                    } else if last > 0 {
+                        ops.push(Op::Delete(keys::grave(&key)));
+                        staged.graves.insert(key.clone(), None);
+                    }
+                    if last > GENERATIONS_KEPT {
+                        ops.push(Op::Delete(keys::history(&key, last - GENERATIONS_KEPT)));
+                    }
+                    next.revision = revision;
+                    (key, before, Some(next))
+                }
+                Change::Touch(desired) => {
+                    let key = desired.key();
+                    let Some(before) = self.current(staged, &key) else { continue };
+                    let mut next = *desired;
+                    next.generation = before.generation;
+                    next.revision = revision;
+                    next.completed.clone_from(&before.completed);
+                    (key, Some(before), Some(next))
+                }
+                Change::Complete { key, generation, run, uptime } => {
+                    let Some(before) = self.current(staged, &key) else { continue };
+                    if before.generation != generation || before.run.number != run {
+                        continue;
+                    }
+                    let mut next = (*before).clone();
+                    let other = record::Other::new();
+                    next.completed = Some(Completed { generation, run, at: now, uptime, other });
+                    (key, Some(before), Some(next))
+                }
+                Change::Delete(key) => {
+                    let Some(before) = self.current(staged, &key) else { continue };
+                    ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&*before).map_err(damaged)?));
+                    ops.push(Op::Delete(keys::desired(&key)));
+                    self.bury(staged, &key, before.generation, revision, &mut ops).map_err(damaged)?;
+                    (key, Some(before), None)
+                }
+            };
+            let after = after.map(|mut next| {
+                next.version = MAJOR;
+                next.created_at = before.as_ref().map_or(now, |before| before.created_at);
+                next.updated_at = now;
+                let carried = before.as_ref().map_or(0, |before| if before.is_completed() { 0 } else { before.lineage });
+                next.lineage = match carried {
+                    _ if next.is_completed() || !next.is_present() => 0,
+                    0 => commit,
+                    carried => carried,
+                };
+                Arc::new(next)
+            });
+            if key.kind == Kind::Stream && after.as_ref().is_none_or(|next| next.lineage == 0) {
+                let old = self.store.scan(&keys::checkpoints_of(&key.id))?;
+                ops.extend(old.into_keys().map(Op::Delete));
+            }
+            if let Some(next) = &after {
+                ops.push(Op::Put(keys::desired(&key), record::seal(&**next).map_err(damaged)?));
+            }
+            let listed = |desired: &Option<Arc<Desired>>| desired.as_ref().filter(|d| d.is_present()).map(|d| d.generation);
+            let (was, is) = (listed(&before), listed(&after));
+            changed.push(Changed {
+                kind: key.kind,
+                id: key.id.to_string(),
+                action: match (was, is) {
+                    (_, None) => Verb::Delete,
+                    (None, _) => Verb::Create,
+                    _ => Verb::Update,
+                },
+                before: was,
+                after: is,
+            });
+            staged.live.insert(key.clone(), after.clone());
+            records.push((key, after));
+        }
+        if records.is_empty() {
+            return Ok(Committed { commit: staged.meta.commit, revision: staged.meta.revision, records });
+        }
+        if let Some(Origin { actor, verb, note }) = origin {
+            let other = record::Other::new();
+            let entry = Revision { version: MAJOR, revision, time: now, actor, verb, note, changes: changed, other };
+            ops.push(Op::Put(keys::revision(revision), record::seal(&entry).map_err(damaged)?));
+            if revision > REVISIONS_KEPT {
+                ops.push(Op::Delete(keys::revision(revision - REVISIONS_KEPT)));
+            }
+        }
+        staged.push(Meta { version: MAJOR, commit, revision }, ops).map_err(damaged)?;
+        Ok(Committed { commit, revision, records })
+    }
+
+    /// Remembers a deleted key's generation, forgetting the oldest when there are too many.
+    fn bury(
+        &self,
+        staged: &mut Staged,
+        key: &Key,
+        generation: u64,
+        revision: u64,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), RecordError> {
+        let grave = Grave { version: MAJOR, kind: key.kind, id: key.id.to_string(), generation, revision };
+        ops.push(Op::Put(keys::grave(key), record::seal(&grave)?));
+        let dug = staged.graves.values().filter(|grave| grave.is_some()).count();
+        if self.graves.len() + dug >= GRAVES_KEPT {
+            let oldest = self.order.keys().find(|(_, key)| !staged.graves.contains_key(key));
+            if let Some((_, oldest)) = oldest {
+                ops.push(Op::Delete(keys::grave(oldest)));
+                let history = self.store.scan(&keys::history_of(oldest)).unwrap_or_default();
+                ops.extend(history.into_keys().map(Op::Delete));
+                staged.graves.insert(oldest.clone(), None);
+            }
+        }
+        staged.graves.insert(key.clone(), Some(grave));
+        Ok(())
+    }
+
+    fn prepare_checkpoints(&self, staged: &mut Staged, checkpoints: Vec<StoredCheckpoint>) -> Result<(), StoreError> {
+        let damaged = |error: RecordError| StoreError::Failed(error.to_string());
+        let mut ops = Vec::new();
+        for mut checkpoint in checkpoints {
+            let current = self.current(staged, &Key::stream(checkpoint.stream.as_str()));
+            if current.is_none_or(|desired| desired.lineage != checkpoint.lineage || desired.lineage == 0) {
+                continue;
+            }
+            checkpoint.version = MAJOR;
+            let key = keys::checkpoint(&checkpoint.stream, &checkpoint.path);
+            ops.push(Op::Put(key, record::seal(&checkpoint).map_err(damaged)?));
+        }
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let Meta { commit, revision, .. } = staged.meta;
+        staged.push(Meta { version: MAJOR, commit: commit + 1, revision }, ops).map_err(damaged)
+    }
+}
+
+impl Staged {
+    fn push(&mut self, meta: Meta, mut ops: Vec<Op>) -> Result<(), RecordError> {
+        ops.push(Op::Put(keys::META.into(), record::seal(&meta)?));
+        self.batches.push(Batch { commit: meta.commit, ops });
+        self.meta = meta;
+        Ok(())
+    }
+}
