@@ -16,3 +16,5 @@ pub mod store;
 mod table;
 
 pub use reconcile::Options;
+#[cfg(test)]
+mod tests;

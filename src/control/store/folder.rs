@@ -40,7 +40,7 @@ impl Condition {
 
 /// An opened store with all it holds.
 pub struct Opened {
-    pub(super) store: Box<dyn Store>,
+    pub(crate) store: Box<dyn Store>,
     pub(super) journal: Option<Journal>,
     pub(super) read_only: Option<String>,
     /// Held as long as the store is open.
@@ -277,7 +277,7 @@ fn keep_copy(path: &Path) {
 }
 
 /// Copies the files of a folder, and those of its folders.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -170,3 +170,12 @@ pub fn import(path: &Path, input: &mut dyn BufRead) -> Result<usize, StoreError>
     opened.store.apply(&batch)?;
     Ok(count)
 }
+
+/// Appends a record to the journal as another program would.
+#[cfg(test)]
+pub(crate) fn tests_append(path: &Path, key: &str, value: Vec<u8>) {
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    let mut opened = folder::open(path, &disk).unwrap();
+    let batch = [Batch { commit: u64::MAX, ops: vec![Op::Put(key.to_owned(), value)] }];
+    opened.journal.as_mut().unwrap().append(&batch).unwrap();
+}
