@@ -117,7 +117,8 @@ mod tests {
     fn all_haves() -> Vec<Have> {
         let mut all = Vec::new();
         for running in [None, Some(OLD), Some(NEW)] {
-            for failed in [None, Some((OLD, true)), Some((OLD, false)), Some((NEW, true)), Some((NEW, false))] {
+            for failed in [None, Some((OLD, true)), Some((OLD, false)), Some((NEW, true)), Some((NEW, false))]
+            {
                 for invalid in [None, Some((OLD, false)), Some((NEW, true)), Some((NEW, false))] {
                     all.push(Have { running, failed, invalid });
                 }
@@ -128,7 +129,12 @@ mod tests {
 
     #[test]
     fn what_is_gone_paused_or_completed_is_stopped_if_it_runs_and_never_started() {
-        let wants = [None, Some(want(Wanted::Paused, false)), Some(want(Wanted::Paused, true)), Some(want(Wanted::Running, true))];
+        let wants = [
+            None,
+            Some(want(Wanted::Paused, false)),
+            Some(want(Wanted::Paused, true)),
+            Some(want(Wanted::Running, true)),
+        ];
         for have in all_haves() {
             for want in &wants {
                 let expected = if have.running.is_some() { Action::Stop } else { Action::None };

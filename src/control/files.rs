@@ -1,8 +1,9 @@
 //! Streams that files own: one scan of the files is one commit.
 
 use crate::{
+    plan::Build,
     record::{self, Desired, Key, Kind, Owner, Rejected, Run},
-    service::{Build, Service, Submission, WriteError, WriteOptions, Written},
+    service::{Service, Submission, WriteError, WriteOptions, Written},
     store::{committer::Change, folder::Condition},
 };
 use std::{
@@ -36,7 +37,11 @@ impl Service {
     /// removed, except that a scan that found nothing removes nothing and raises `SourceMissing`.
     ///
     /// At boot it is called before `boot`, with `options.wait` unset.
-    pub async fn set_files(&self, members: Vec<FileMember>, options: &WriteOptions) -> Result<Scanned, WriteError> {
+    pub async fn set_files(
+        &self,
+        members: Vec<FileMember>,
+        options: &WriteOptions,
+    ) -> Result<Scanned, WriteError> {
         let gate = self.gate.write().await;
         let seen: BTreeSet<Key> = members.iter().map(|member| member.key.clone()).collect();
         let mut changes = self.gone(&seen);
@@ -45,7 +50,9 @@ impl Service {
             let current = self.stored(&member.key);
             match member.spec {
                 Ok(submission) => {
-                    if let Some((change, build)) = plan(current, submission, &member.path, &member.hash) {
+                    if let Some((change, build)) =
+                        plan(current.as_ref(), submission, &member.path, &member.hash)
+                    {
                         if matches!(build, Build::Yes(_)) {
                             built.insert(member.key, (member.path, member.hash));
                         }
@@ -53,7 +60,8 @@ impl Service {
                     }
                 }
                 Err(error) => {
-                    changes.extend(refuse(current, &member.path, &member.hash, &error).map(|c| (c, Build::No)));
+                    changes
+                        .extend(refuse(current, &member.path, &member.hash, &error).map(|c| (c, Build::No)));
                     rejected.push((member.path, error));
                 }
             }
@@ -68,7 +76,11 @@ impl Service {
             match self.build_one(change, build).await {
                 Ok(one) => planned.push(one),
                 Err(WriteError::Build(failures)) => {
-                    let error = failures.into_iter().map(|(_, failure)| failure.message).collect::<Vec<_>>().join("; ");
+                    let error = failures
+                        .into_iter()
+                        .map(|(_, failure)| failure.message)
+                        .collect::<Vec<_>>()
+                        .join("; ");
                     let Some((path, hash)) = built.remove(&key) else { continue };
                     let touch = refuse(self.stored(&key), &path, &hash, &error);
                     if let Some(change) = touch {
@@ -90,7 +102,8 @@ impl Service {
         let streams = table.slots.iter().filter(|(key, _)| key.kind == Kind::Stream);
         let owned = streams.filter_map(|(key, slot)| Some((key, slot.desired.as_ref()?)));
         let owned = owned.filter(|(_, desired)| matches!(desired.owner, Owner::File { .. }));
-        let gone: Vec<Key> = owned.filter(|(key, _)| !seen.contains(*key)).map(|(key, _)| key.clone()).collect();
+        let gone: Vec<Key> =
+            owned.filter(|(key, _)| !seen.contains(*key)).map(|(key, _)| key.clone()).collect();
         table.conditions.retain(|condition| condition.kind != "SourceMissing");
         if gone.is_empty() || !seen.is_empty() {
             return gone.into_iter().map(|key| (Change::Delete(key), Build::No)).collect();
@@ -106,19 +119,24 @@ impl Service {
 }
 
 /// The change that makes a file's spec desired; `None` when it is already, or the API overrode this very content.
-fn plan(current: Option<Arc<Desired>>, submission: Submission, path: &str, hash: &str) -> Option<(Change, Build)> {
+fn plan(
+    current: Option<&Arc<Desired>>,
+    submission: Submission,
+    path: &str,
+    hash: &str,
+) -> Option<(Change, Build)> {
     let Submission { key, text, format, chilled, fingerprint, build } = submission;
     let owner = Owner::File { path: path.to_owned(), hash: hash.to_owned() };
-    let present = current.as_ref().is_some_and(|current| current.is_present());
-    let known = current.as_ref().is_some_and(|current| current.owner == owner);
-    if let Some(current) = &current
+    let present = current.is_some_and(|current| current.is_present());
+    let known = current.is_some_and(|current| current.owner == owner);
+    if let Some(current) = current
         && known
         && (current.overridden.is_some() || current.fingerprint == fingerprint)
         && current.rejected.is_none()
     {
         return None;
     }
-    let mut next = current.as_deref().cloned().unwrap_or_default();
+    let mut next = current.map(|current| (**current).clone()).unwrap_or_default();
     let equal = present && next.fingerprint == fingerprint;
     (next.kind, next.id) = (key.kind, key.id.to_string());
     (next.text, next.format, next.chilled, next.fingerprint) = (text, format, chilled, fingerprint);
@@ -127,7 +145,11 @@ fn plan(current: Option<Arc<Desired>>, submission: Submission, path: &str, hash:
         return Some((Change::Touch(Box::new(next)), Build::No));
     }
     next.completed = None;
-    next.run = Run { wanted: if present { next.run.wanted } else { record::Wanted::Running }, number: next.run.number + 1, ..next.run };
+    next.run = Run {
+        wanted: if present { next.run.wanted } else { record::Wanted::Running },
+        number: next.run.number + 1,
+        ..next.run
+    };
     Some((Change::Put(Box::new(next)), Build::Yes(build)))
 }
 
@@ -135,7 +157,8 @@ fn plan(current: Option<Arc<Desired>>, submission: Submission, path: &str, hash:
 fn refuse(current: Option<Arc<Desired>>, path: &str, hash: &str, error: &str) -> Option<Change> {
     let current = current?;
     let ours = matches!(&current.owner, Owner::File { path: owner, .. } if owner == path);
-    let known = current.rejected.as_ref().is_some_and(|rejected| rejected.hash == hash && rejected.error == error);
+    let known =
+        current.rejected.as_ref().is_some_and(|rejected| rejected.hash == hash && rejected.error == error);
     if !ours || known {
         return None;
     }

@@ -7,6 +7,7 @@
 mod checkpoints;
 pub mod diff;
 pub mod files;
+mod plan;
 mod reconcile;
 pub mod record;
 pub mod runtime;

@@ -26,9 +26,9 @@ use tokio_util::task::TaskTracker;
 /// The first wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// A run this long begins the waits anew.
-const HEALTHY: Duration = Duration::from_secs(600);
+const HEALTHY: Duration = Duration::from_mins(10);
 /// How often everything is looked at, whatever was heard.
 const SLOW_TICK: Duration = Duration::from_secs(30);
 /// How long a sync of outputs may take before its checkpoints wait for the next one.
@@ -168,7 +168,9 @@ impl Shared {
         let ended = table.slots.iter().filter(|(_, slot)| slot.ended.is_some()).map(|(key, _)| key.clone());
         let mut keys: Vec<Key> = ended.collect();
         keys.extend(diff::diff(&wants, &haves).into_iter().map(|(key, _)| key));
-        keys.iter().for_each(|key| table.wake(key));
+        for key in &keys {
+            table.wake(key);
+        }
     }
 
     /// Makes one key what it should be; never called twice at once for one key.
@@ -177,7 +179,9 @@ impl Shared {
             let step = self.next_step(key);
             match step {
                 Step::Settled => return,
-                Step::Ended { running, run, ended, uptime } => self.note_end(key, &*running, run, ended, uptime).await,
+                Step::Ended { running, run, ended, uptime } => {
+                    self.note_end(key, &*running, run, ended, uptime).await;
+                }
                 Step::Stop { running, timeout } => self.stop(key, running, timeout).await,
                 Step::Start { desired, run, handed, epoch } => {
                     let built = match handed {
@@ -223,7 +227,10 @@ impl Shared {
                 Some(live) => {
                     let running = Arc::clone(&live.running);
                     slot.enter(Phase::Stopping);
-                    Step::Stop { running, timeout: slot.stop_timeout.take().unwrap_or(self.options.stop_timeout) }
+                    Step::Stop {
+                        running,
+                        timeout: slot.stop_timeout.take().unwrap_or(self.options.stop_timeout),
+                    }
                 }
                 None => Step::Settled,
             },
@@ -237,7 +244,8 @@ impl Shared {
                 } else if slot.failed.take().is_some() {
                     (slot.failures, slot.restarts, slot.last_error) = (0, 0, None);
                 }
-                let handed = slot.handed.take().filter(|(run, _)| *run == want.run).map(|(_, prepared)| prepared);
+                let handed =
+                    slot.handed.take().filter(|(run, _)| *run == want.run).map(|(_, prepared)| prepared);
                 Step::Start { desired, run: want.run, handed, epoch }
             }
         }
@@ -253,7 +261,13 @@ impl Shared {
     }
 
     /// Starts what was built, after the old has stopped; a resource takes its slot over before its old one goes.
-    async fn replace(self: &Arc<Self>, key: &Key, prepared: Box<dyn Prepared>, desired: &Arc<Desired>, run: Run) {
+    async fn replace(
+        self: &Arc<Self>,
+        key: &Key,
+        prepared: Box<dyn Prepared>,
+        desired: &Arc<Desired>,
+        run: Run,
+    ) {
         let old = {
             let mut table = self.table();
             let Some(slot) = table.slots.get_mut(key) else { return };
@@ -282,7 +296,13 @@ impl Shared {
         }
     }
 
-    async fn start(self: &Arc<Self>, key: &Key, prepared: Box<dyn Prepared>, desired: &Arc<Desired>, run: Run) {
+    async fn start(
+        self: &Arc<Self>,
+        key: &Key,
+        prepared: Box<dyn Prepared>,
+        desired: &Arc<Desired>,
+        run: Run,
+    ) {
         let start = {
             let mut table = self.table();
             if table.stopping {
@@ -354,12 +374,20 @@ impl Shared {
         let due = Instant::now() + wait;
         let next_retry = record::now().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         slot.failed = Some(Failure { run, due, next_retry });
-        slot.last_error = Some(LastError { time: record::now(), message: message.to_owned(), count: slot.failures });
+        slot.last_error =
+            Some(LastError { time: record::now(), message: message.to_owned(), count: slot.failures });
         slot.enter(Phase::BackingOff);
         due
     }
 
-    async fn note_end(self: &Arc<Self>, key: &Key, running: &dyn Running, run: Run, ended: Ended, uptime: Duration) {
+    async fn note_end(
+        self: &Arc<Self>,
+        key: &Key,
+        running: &dyn Running,
+        run: Run,
+        ended: Ended,
+        uptime: Duration,
+    ) {
         let synced = sync_guarded(running).await;
         let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
         {
@@ -377,7 +405,9 @@ impl Shared {
         match (ended, synced) {
             (Ended::Completed, Ok(())) => self.note_completed(key, run, uptime_ms).await,
             // What was delivered may not be on disk: a further run starts at the last position that is.
-            (Ended::Completed, Err(error)) => self.note_failed(key, run, uptime, &format!("sync of outputs: {error}")),
+            (Ended::Completed, Err(error)) => {
+                self.note_failed(key, run, uptime, &format!("sync of outputs: {error}"));
+            }
             (Ended::Failed(message), _) => self.note_failed(key, run, uptime, &message),
             (Ended::Stopped, _) => self.note_failed(key, run, uptime, "stopped by itself"),
         }
@@ -403,7 +433,8 @@ impl Shared {
                 {
                     let mut completed = (**desired).clone();
                     let (at, other) = (record::now(), record::Other::new());
-                    completed.completed = Some(record::Completed { generation: run.0, run: run.1, at, uptime, other });
+                    completed.completed =
+                        Some(record::Completed { generation: run.0, run: run.1, at, uptime, other });
                     slot.desired = Some(Arc::new(completed));
                 }
             }
@@ -446,7 +477,9 @@ impl Shared {
         slot.ended = None;
         match synced {
             Ok(()) => table.keep_synced(key),
-            Err(error) => tracing::warn!(%key, error, "outputs were not synced; its positions are not stored"),
+            Err(error) => {
+                tracing::warn!(%key, error, "outputs were not synced; its positions are not stored");
+            }
         }
     }
 }

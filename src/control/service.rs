@@ -2,13 +2,14 @@
 
 use crate::{
     diff::Run,
+    plan::{Build, plan_delete, plan_put},
     reconcile::{Options, Shared, build_guarded, stop_guarded, sync_guarded},
-    record::{self, Desired, Format, Key, Kind, Owner, Revision, Run as RunRecord, Wanted, keys},
+    record::{self, Desired, Format, Key, Kind, Revision, Wanted, keys},
     runtime::{BuildFailure, Builder, Prepared, Running},
     status::View,
     store::{
         StoreError,
-        committer::{Change, Committed, Commits, Loaded, Origin, Sizes},
+        committer::{Change, Commits, Committed, Loaded, Origin, Sizes},
         folder::Condition,
     },
     table::Barrier,
@@ -170,7 +171,8 @@ impl Service {
             live.map(|(key, live)| (key.clone(), Arc::clone(&live.running))).collect()
         };
         let stops = tokio_util::task::TaskTracker::new();
-        let (resources, streams): (Vec<_>, Vec<_>) = live.into_iter().partition(|(key, _)| key.kind != Kind::Stream);
+        let (resources, streams): (Vec<_>, Vec<_>) =
+            live.into_iter().partition(|(key, _)| key.kind != Kind::Stream);
         // Streams use resources: those go last.
         for group in [streams, resources] {
             for (key, running) in group {
@@ -281,17 +283,29 @@ impl Service {
     }
 
     /// Creates a stream or resource that must not exist.
-    pub async fn create(&self, submission: Submission, options: &WriteOptions) -> Result<Written, WriteError> {
+    pub async fn create(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
         self.put(submission, options, Some(false)).await
     }
 
     /// Changes one that must exist. Equal specs are untouched while they run; otherwise they run again.
-    pub async fn replace(&self, submission: Submission, options: &WriteOptions) -> Result<Written, WriteError> {
+    pub async fn replace(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
         self.put(submission, options, Some(true)).await
     }
 
     /// Creates or changes a resource.
-    pub async fn put_resource(&self, submission: Submission, options: &WriteOptions) -> Result<Written, WriteError> {
+    pub async fn put_resource(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
         self.put(submission, options, None).await
     }
 
@@ -336,10 +350,13 @@ impl Service {
         submission: Submission,
         options: &WriteOptions,
     ) -> Result<Pending, WriteError> {
-        check_match(options, current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation))?;
+        check_match(
+            options,
+            current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation),
+        )?;
         let key = submission.key.clone();
         let idle = self.is_idle(&key);
-        let Some((change, build)) = plan_put(current, submission, &options.origin, idle) else {
+        let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
             return Ok(Pending::nothing(self.revision()));
         };
         let planned = self.build_one(change, build).await?;
@@ -391,7 +408,11 @@ impl Service {
     }
 
     /// Makes these the whole set of streams: one commit, one revision, all or nothing. Equal specs are untouched.
-    pub async fn set_all(&self, members: Vec<Submission>, options: &WriteOptions) -> Result<Written, WriteError> {
+    pub async fn set_all(
+        &self,
+        members: Vec<Submission>,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
         let gate = self.gate.write().await;
         check_match(options, self.revision())?;
         let mut members: BTreeMap<Key, Submission> =
@@ -411,7 +432,7 @@ impl Service {
             }
         }
         for (key, member) in members {
-            changes.extend(plan_put(self.stored(&key), member, &options.origin, false));
+            changes.extend(plan_put(self.stored(&key).as_ref(), member, &options.origin, false));
         }
         let pending = self.build_and_commit(changes, options).await?;
         drop(gate);
@@ -440,7 +461,8 @@ impl Service {
     /// Whether a key does not run as wanted, so that an explicit write of an equal spec runs it again.
     fn is_idle(&self, key: &Key) -> bool {
         let table = self.shared.table();
-        table.slots.get(key).is_none_or(|slot| slot.live.is_none() || slot.ended.is_some()) && key.kind == Kind::Stream
+        table.slots.get(key).is_none_or(|slot| slot.live.is_none() || slot.ended.is_some())
+            && key.kind == Kind::Stream
     }
 
     /// Builds on threads that may block, as many as there are cores; all failures are collected.
@@ -482,7 +504,11 @@ impl Service {
     }
 
     /// Commits, hands what was built to the reconciler and wakes it.
-    pub(crate) async fn commit(&self, planned: Vec<Planned>, options: &WriteOptions) -> Result<Pending, WriteError> {
+    pub(crate) async fn commit(
+        &self,
+        planned: Vec<Planned>,
+        options: &WriteOptions,
+    ) -> Result<Pending, WriteError> {
         if planned.is_empty() {
             return Ok(Pending::nothing(self.revision()));
         }
@@ -537,60 +563,9 @@ impl Pending {
     }
 }
 
-/// Whether a change needs a build, and by whom.
-pub(crate) enum Build {
-    No,
-    Yes(Option<BuildOnce>),
-}
-
 fn check_match(options: &WriteOptions, current: u64) -> Result<(), WriteError> {
     match options.if_match {
         Some(wanted) if wanted != current => Err(WriteError::Conflict { current }),
         _ => Ok(()),
     }
-}
-
-/// The change that makes a submission desired; `None` when it is already.
-fn plan_put(
-    current: Option<Arc<Desired>>,
-    submission: Submission,
-    origin: &Origin,
-    idle: bool,
-) -> Option<(Change, Build)> {
-    let Submission { key, text, format, chilled, fingerprint, build } = submission;
-    let present = current.as_ref().is_some_and(|current| current.is_present());
-    let mut next = current.as_deref().cloned().unwrap_or_default();
-    let equal = present && next.fingerprint == fingerprint;
-    let same_text = next.text == text;
-    (next.kind, next.id) = (key.kind, key.id.to_string());
-    (next.text, next.format, next.chilled, next.fingerprint) = (text, format, chilled, fingerprint);
-    if equal {
-        if !idle || next.run.wanted == Wanted::Paused {
-            return if same_text { None } else { Some((Change::Touch(Box::new(next)), Build::No)) };
-        }
-        next.run.number += 1;
-        return Some((Change::Touch(Box::new(next)), Build::Yes(build)));
-    }
-    if matches!(next.owner, Owner::File { .. }) {
-        next.overridden = Some(over(origin, false));
-    }
-    next.completed = None;
-    let (wanted, number) = if present { (next.run.wanted, next.run.number) } else { (Wanted::Running, 0) };
-    next.run = RunRecord { wanted, number: number + 1, other: std::mem::take(&mut next.run.other) };
-    Some((Change::Put(Box::new(next)), Build::Yes(build)))
-}
-
-/// The change that removes a key.
-fn plan_delete(current: &Arc<Desired>, origin: &Origin) -> Change {
-    if matches!(current.owner, Owner::File { .. }) {
-        let mut next = (**current).clone();
-        next.overridden = Some(over(origin, true));
-        return Change::Touch(Box::new(next));
-    }
-    Change::Delete(current.key())
-}
-
-fn over(origin: &Origin, deleted: bool) -> record::Override {
-    let actor = origin.actor.clone();
-    record::Override { actor, at: record::now(), reason: origin.note.clone(), deleted, ..record::Override::default() }
 }

@@ -78,6 +78,7 @@ pub(crate) struct Invalid {
 
 /// All about one key.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent marks of the queue, not a state in disguise")]
 pub(crate) struct Slot {
     pub(crate) desired: Option<Arc<Desired>>,
     /// The commit that said so.
@@ -149,7 +150,9 @@ impl Slot {
                 self.ended.get_or_insert(ended);
             }
             // It ended before its start returned.
-            _ if self.early.as_ref().is_none_or(|(early, _)| *early < token) => self.early = Some((token, ended)),
+            _ if self.early.as_ref().is_none_or(|(early, _)| *early < token) => {
+                self.early = Some((token, ended));
+            }
             _ => {}
         }
     }
@@ -165,7 +168,10 @@ impl Slot {
         {
             let desired = self.desired.as_ref().map_or(0, |desired| desired.generation);
             return Some(match &self.live {
-                Some(_) => format!("generation {desired} cannot be built, the one before runs on: {}", invalid.reason),
+                Some(_) => format!(
+                    "generation {desired} cannot be built, the one before runs on: {}",
+                    invalid.reason
+                ),
                 None => invalid.reason.clone(),
             });
         }
@@ -186,7 +192,10 @@ impl Slot {
             phase = Phase::Degraded;
             reason = reason.or_else(|| Some(not_connected(link)));
         }
-        let uptime = self.live.as_ref().map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let uptime = self
+            .live
+            .as_ref()
+            .map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let status = Status {
             phase,
             since: self.since,
@@ -194,7 +203,11 @@ impl Slot {
             desired_generation: self.desired.as_ref().map_or(0, |desired| desired.generation),
             running_generation: self.live.as_ref().map(|live| live.run.0),
             restarts: self.restarts,
-            next_retry: self.failed.as_ref().filter(|_| phase == Phase::BackingOff).map(|failed| failed.next_retry),
+            next_retry: self
+                .failed
+                .as_ref()
+                .filter(|_| phase == Phase::BackingOff)
+                .map(|failed| failed.next_retry),
             last_error: self.last_error.clone(),
             active: self.live.is_some() && self.ended.is_none(),
             uptime: uptime.unwrap_or(self.uptime),
@@ -232,11 +245,17 @@ pub(crate) struct Table {
 
 impl Table {
     /// Takes a committed record in, unless a later one is known; the key is then to be woken.
-    pub(crate) fn accept(&mut self, key: &Key, desired: Option<Arc<Desired>>, commit: u64) -> Option<&mut Slot> {
+    pub(crate) fn accept(
+        &mut self,
+        key: &Key,
+        desired: Option<Arc<Desired>>,
+        commit: u64,
+    ) -> Option<&mut Slot> {
         if desired.is_none() && !self.slots.contains_key(key) {
             return None;
         }
-        let slot = self.slots.entry(key.clone()).or_insert_with(|| Slot { since: record::now(), ..Slot::default() });
+        let slot =
+            self.slots.entry(key.clone()).or_insert_with(|| Slot { since: record::now(), ..Slot::default() });
         if commit >= slot.commit {
             slot.commit = commit;
             let lineage = desired.as_ref().map_or(0, |desired| desired.lineage);
@@ -321,9 +340,15 @@ impl Table {
     /// Wakes what could not be built: a resource changed.
     pub(crate) fn resource_changed(&mut self) {
         self.epoch += 1;
-        let waiting: Vec<Key> =
-            self.slots.iter().filter(|(_, slot)| slot.invalid.is_some()).map(|(key, _)| key.clone()).collect();
-        waiting.iter().for_each(|key| self.wake(key));
+        let waiting: Vec<Key> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.invalid.is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &waiting {
+            self.wake(key);
+        }
     }
 
     /// The keys of a kind that are listed.

@@ -1,17 +1,15 @@
 //! The committer: one thread that numbers, writes and answers. What arrives together is written together.
 
 use super::{
-    Batch, Op, Records, Store, StoreError,
+    Records, Store, StoreError,
     folder::{Condition, Opened, meta},
     journal::Journal,
+    staged::Staged,
 };
-use crate::record::{
-    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Meta, RecordError, Revision, StoredCheckpoint, Verb,
-    keys,
-};
+use crate::record::{self, Desired, Grave, Key, Meta, StoredCheckpoint};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     fs::File,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -74,9 +72,19 @@ pub struct Committed {
 }
 
 enum Request {
-    Commit { changes: Vec<Change>, origin: Option<Origin>, answer: oneshot::Sender<Result<Committed, StoreError>> },
-    Checkpoint { checkpoints: Vec<StoredCheckpoint>, answer: oneshot::Sender<Result<(), StoreError>> },
-    Scan { prefix: String, answer: oneshot::Sender<Result<Records, StoreError>> },
+    Commit {
+        changes: Vec<Change>,
+        origin: Option<Origin>,
+        answer: oneshot::Sender<Result<Committed, StoreError>>,
+    },
+    Checkpoint {
+        checkpoints: Vec<StoredCheckpoint>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Scan {
+        prefix: String,
+        answer: oneshot::Sender<Result<Records, StoreError>>,
+    },
     Close,
 }
 
@@ -139,7 +147,8 @@ impl Committer {
         let records = std::mem::take(&mut opened.records);
         let (writer, loaded) = Writer::new(opened, records);
         let commits = Commits { way: Way::Thread(sender), shown: Arc::clone(&writer.shown) };
-        let thread = std::thread::Builder::new().name("weir-committer".into()).spawn(move || writer.run(receiver))?;
+        let thread =
+            std::thread::Builder::new().name("weir-committer".into()).spawn(move || writer.run(receiver))?;
         Ok((Self { commits, thread: Some(thread) }, loaded))
     }
 
@@ -185,7 +194,11 @@ impl Commits {
     }
 
     /// Commits changes as one; durable when it returns. With an origin it is a revision.
-    pub async fn commit(&self, changes: Vec<Change>, origin: Option<Origin>) -> Result<Committed, StoreError> {
+    pub async fn commit(
+        &self,
+        changes: Vec<Change>,
+        origin: Option<Origin>,
+    ) -> Result<Committed, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Commit { changes, origin, answer }).await?;
         answered.await.map_err(gone)?
@@ -216,27 +229,18 @@ impl Commits {
     }
 }
 
-struct Writer {
-    store: Box<dyn Store>,
+pub(super) struct Writer {
+    pub(super) store: Box<dyn Store>,
     journal: Option<Journal>,
     /// Set once nothing is acknowledged any more.
     refused: Option<StoreError>,
     _lock: Option<File>,
-    live: HashMap<Key, Arc<Desired>>,
-    graves: HashMap<Key, Grave>,
+    pub(super) live: HashMap<Key, Arc<Desired>>,
+    pub(super) graves: HashMap<Key, Grave>,
     /// The graves by the revision that dug them: the oldest are forgotten first.
-    order: BTreeMap<(u64, Key), ()>,
+    pub(super) order: BTreeSet<(u64, Key)>,
     meta: Meta,
     shown: Arc<Mutex<Shown>>,
-}
-
-/// What a group of requests changes, until it is durable.
-#[derive(Default)]
-struct Staged {
-    batches: Vec<Batch>,
-    live: HashMap<Key, Option<Arc<Desired>>>,
-    graves: HashMap<Key, Option<Grave>>,
-    meta: Meta,
 }
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -244,7 +248,7 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 impl Writer {
     fn new(opened: Opened, records: Records) -> (Self, Loaded) {
         let mut loaded = Loaded { meta: meta(&records), ..Loaded::default() };
-        let (mut live, mut graves, mut order) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+        let (mut live, mut graves, mut order) = (HashMap::new(), HashMap::new(), BTreeSet::new());
         for (key, value) in records {
             let bad = match key.get(..2) {
                 Some("d/") => record::read::<Desired>(&value).map(|desired| {
@@ -255,7 +259,7 @@ impl Writer {
                 Some("c/") => record::read(&value).map(|checkpoint| loaded.checkpoints.push(checkpoint)),
                 Some("t/") => record::read::<Grave>(&value).map(|grave| {
                     let key = Key::new(grave.kind, grave.id.as_str());
-                    order.insert((grave.revision, key.clone()), ());
+                    order.insert((grave.revision, key.clone()));
                     graves.insert(key, grave);
                 }),
                 _ => Ok(()),
@@ -266,7 +270,9 @@ impl Writer {
         }
         loaded.checkpoints.retain(|checkpoint: &StoredCheckpoint| {
             let desired = live.get(&Key::stream(checkpoint.stream.as_str()));
-            desired.is_some_and(|desired: &Arc<Desired>| desired.lineage == checkpoint.lineage && desired.lineage > 0)
+            desired.is_some_and(|desired: &Arc<Desired>| {
+                desired.lineage == checkpoint.lineage && desired.lineage > 0
+            })
         });
         let refused = opened.read_only.map(StoreError::ReadOnly);
         let mut conditions = opened.conditions;
@@ -376,14 +382,15 @@ impl Writer {
                         self.order.remove(&(old.revision, key.clone()));
                     }
                     if let Some(grave) = grave {
-                        self.order.insert((grave.revision, key.clone()), ());
+                        self.order.insert((grave.revision, key.clone()));
                         self.graves.insert(key, grave);
                     }
                 }
                 self.show(|conditions| conditions.retain(|condition| condition.kind != "StoreFull"));
             }
             Err(StoreError::Full(reason)) => {
-                let message = format!("{reason}; free some room: changes and checkpoints are refused until there is");
+                let message =
+                    format!("{reason}; free some room: changes and checkpoints are refused until there is");
                 self.show(|conditions| {
                     if !conditions.iter().any(|condition| condition.kind == "StoreFull") {
                         tracing::error!("{message}");
@@ -411,183 +418,5 @@ impl Writer {
             tracing::warn!(%error, "no snapshot; the journal goes on");
         }
         self.show(|_| {});
-    }
-
-    fn current(&self, staged: &Staged, key: &Key) -> Option<Arc<Desired>> {
-        match staged.live.get(key) {
-            Some(desired) => desired.clone(),
-            None => self.live.get(key).cloned(),
-        }
-    }
-
-    fn last_generation(&self, staged: &Staged, key: &Key) -> u64 {
-        let grave = match staged.graves.get(key) {
-            Some(grave) => grave.as_ref(),
-            None => self.graves.get(key),
-        };
-        grave.map_or(0, |grave| grave.generation)
-    }
-
-    fn prepare(
-        &self,
-        staged: &mut Staged,
-        changes: Vec<Change>,
-        origin: Option<Origin>,
-    ) -> Result<Committed, StoreError> {
-        let damaged = |error: RecordError| StoreError::Failed(error.to_string());
-        let now = record::now();
-        let commit = staged.meta.commit + 1;
-        let revision = staged.meta.revision + u64::from(origin.is_some());
-        let mut ops = Vec::new();
-        let mut changed = Vec::new();
-        let mut records = Vec::new();
-        for change in changes {
-            let (key, before, after) = match change {
-                Change::Put(desired) => {
-                    let key = desired.key();
-                    let before = self.current(staged, &key);
-                    let last = before.as_ref().map_or_else(|| self.last_generation(staged, &key), |b| b.generation);
-                    let mut next = *desired;
-                    next.generation = last + 1;
-                    if let Some(before) = &before {
-                        ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&**before).map_err(damaged)?));
-                    } else if last > 0 {
-                        ops.push(Op::Delete(keys::grave(&key)));
-                        staged.graves.insert(key.clone(), None);
-                    }
-                    if last > GENERATIONS_KEPT {
-                        ops.push(Op::Delete(keys::history(&key, last - GENERATIONS_KEPT)));
-                    }
-                    next.revision = revision;
-                    (key, before, Some(next))
-                }
-                Change::Touch(desired) => {
-                    let key = desired.key();
-                    let Some(before) = self.current(staged, &key) else { continue };
-                    let mut next = *desired;
-                    next.generation = before.generation;
-                    next.revision = revision;
-                    next.completed.clone_from(&before.completed);
-                    (key, Some(before), Some(next))
-                }
-                Change::Complete { key, generation, run, uptime } => {
-                    let Some(before) = self.current(staged, &key) else { continue };
-                    if before.generation != generation || before.run.number != run {
-                        continue;
-                    }
-                    let mut next = (*before).clone();
-                    let other = record::Other::new();
-                    next.completed = Some(Completed { generation, run, at: now, uptime, other });
-                    (key, Some(before), Some(next))
-                }
-                Change::Delete(key) => {
-                    let Some(before) = self.current(staged, &key) else { continue };
-                    ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&*before).map_err(damaged)?));
-                    ops.push(Op::Delete(keys::desired(&key)));
-                    self.bury(staged, &key, before.generation, revision, &mut ops).map_err(damaged)?;
-                    (key, Some(before), None)
-                }
-            };
-            let after = after.map(|mut next| {
-                next.version = MAJOR;
-                next.created_at = before.as_ref().map_or(now, |before| before.created_at);
-                next.updated_at = now;
-                let carried = before.as_ref().map_or(0, |before| if before.is_completed() { 0 } else { before.lineage });
-                next.lineage = match carried {
-                    _ if next.is_completed() || !next.is_present() => 0,
-                    0 => commit,
-                    carried => carried,
-                };
-                Arc::new(next)
-            });
-            if key.kind == Kind::Stream && after.as_ref().is_none_or(|next| next.lineage == 0) {
-                let old = self.store.scan(&keys::checkpoints_of(&key.id))?;
-                ops.extend(old.into_keys().map(Op::Delete));
-            }
-            if let Some(next) = &after {
-                ops.push(Op::Put(keys::desired(&key), record::seal(&**next).map_err(damaged)?));
-            }
-            let listed = |desired: &Option<Arc<Desired>>| desired.as_ref().filter(|d| d.is_present()).map(|d| d.generation);
-            let (was, is) = (listed(&before), listed(&after));
-            changed.push(Changed {
-                kind: key.kind,
-                id: key.id.to_string(),
-                action: match (was, is) {
-                    (_, None) => Verb::Delete,
-                    (None, _) => Verb::Create,
-                    _ => Verb::Update,
-                },
-                before: was,
-                after: is,
-            });
-            staged.live.insert(key.clone(), after.clone());
-            records.push((key, after));
-        }
-        if records.is_empty() {
-            return Ok(Committed { commit: staged.meta.commit, revision: staged.meta.revision, records });
-        }
-        if let Some(Origin { actor, verb, note }) = origin {
-            let other = record::Other::new();
-            let entry = Revision { version: MAJOR, revision, time: now, actor, verb, note, changes: changed, other };
-            ops.push(Op::Put(keys::revision(revision), record::seal(&entry).map_err(damaged)?));
-            if revision > REVISIONS_KEPT {
-                ops.push(Op::Delete(keys::revision(revision - REVISIONS_KEPT)));
-            }
-        }
-        staged.push(Meta { version: MAJOR, commit, revision }, ops).map_err(damaged)?;
-        Ok(Committed { commit, revision, records })
-    }
-
-    /// Remembers a deleted key's generation, forgetting the oldest when there are too many.
-    fn bury(
-        &self,
-        staged: &mut Staged,
-        key: &Key,
-        generation: u64,
-        revision: u64,
-        ops: &mut Vec<Op>,
-    ) -> Result<(), RecordError> {
-        let grave = Grave { version: MAJOR, kind: key.kind, id: key.id.to_string(), generation, revision };
-        ops.push(Op::Put(keys::grave(key), record::seal(&grave)?));
-        let dug = staged.graves.values().filter(|grave| grave.is_some()).count();
-        if self.graves.len() + dug >= GRAVES_KEPT {
-            let oldest = self.order.keys().find(|(_, key)| !staged.graves.contains_key(key));
-            if let Some((_, oldest)) = oldest {
-                ops.push(Op::Delete(keys::grave(oldest)));
-                let history = self.store.scan(&keys::history_of(oldest)).unwrap_or_default();
-                ops.extend(history.into_keys().map(Op::Delete));
-                staged.graves.insert(oldest.clone(), None);
-            }
-        }
-        staged.graves.insert(key.clone(), Some(grave));
-        Ok(())
-    }
-
-    fn prepare_checkpoints(&self, staged: &mut Staged, checkpoints: Vec<StoredCheckpoint>) -> Result<(), StoreError> {
-        let damaged = |error: RecordError| StoreError::Failed(error.to_string());
-        let mut ops = Vec::new();
-        for mut checkpoint in checkpoints {
-            let current = self.current(staged, &Key::stream(checkpoint.stream.as_str()));
-            if current.is_none_or(|desired| desired.lineage != checkpoint.lineage || desired.lineage == 0) {
-                continue;
-            }
-            checkpoint.version = MAJOR;
-            let key = keys::checkpoint(&checkpoint.stream, &checkpoint.path);
-            ops.push(Op::Put(key, record::seal(&checkpoint).map_err(damaged)?));
-        }
-        if ops.is_empty() {
-            return Ok(());
-        }
-        let Meta { commit, revision, .. } = staged.meta;
-        staged.push(Meta { version: MAJOR, commit: commit + 1, revision }, ops).map_err(damaged)
-    }
-}
-
-impl Staged {
-    fn push(&mut self, meta: Meta, mut ops: Vec<Op>) -> Result<(), RecordError> {
-        ops.push(Op::Put(keys::META.into(), record::seal(&meta)?));
-        self.batches.push(Batch { commit: meta.commit, ops });
-        self.meta = meta;
-        Ok(())
     }
 }

@@ -76,7 +76,8 @@ fn unwritable(path: &Path, error: &io::Error) -> StoreError {
 
 /// Takes the folder for this process; an I/O error means that it cannot be written.
 pub(super) fn lock(path: &Path) -> Result<Result<File, io::Error>, StoreError> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join("lock"));
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join("lock"));
     let mut file = match opened {
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
@@ -165,7 +166,8 @@ pub fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Opened, StoreError> {
 fn read_only(path: &Path, lock: Option<File>, found: Recovered, error: &io::Error) -> Opened {
     let why = if is_full(error) { "the disk is full" } else { "it cannot be written" };
     let reason = format!("state folder {}: {why}: {error}", path.display());
-    let message = format!("{reason}; the last set runs, changes are refused until it can be written and weir restarts");
+    let message =
+        format!("{reason}; the last set runs, changes are refused until it can be written and weir restarts");
     let mut conditions = vec![Condition::new("StoreReadOnly", message)];
     conditions.extend(found.damage.map(|damage| Condition::new("StoreDamaged", damage)));
     let store = Box::new(MemoryStore::with(found.records.clone()));
@@ -217,8 +219,13 @@ fn reconcile(
         let lost = behind && !(found.empty && ours == 0);
         lost.then(|| format!("it ends at commit {ours}, the tree at {theirs}"))
     }) {
-        let from = if behind { "nothing is missing: the tree had it all" } else { "what it could not say may be missing" };
-        conditions.push(Condition::new("StoreDamaged", format!("the journal was damaged ({damage}); {from}")));
+        let from = if behind {
+            "nothing is missing: the tree had it all"
+        } else {
+            "what it could not say may be missing"
+        };
+        conditions
+            .push(Condition::new("StoreDamaged", format!("the journal was damaged ({damage}); {from}")));
     }
     let anew = behind || found.damage.is_some();
     if found.damage.is_some() {
@@ -226,7 +233,8 @@ fn reconcile(
     }
     let journal = Journal::open(&path.join("journal"), Arc::clone(disk), found, anew, &records)?;
     if existed && stored.is_empty() && !records.is_empty() && conditions.is_empty() {
-        conditions.push(Condition::new("StoreRebuilt", "the sled tree was empty and was rebuilt from the journal"));
+        conditions
+            .push(Condition::new("StoreRebuilt", "the sled tree was empty and was rebuilt from the journal"));
     }
     if let Some(tree) = &mut sled
         && let Err(error) = bring_up(tree, &stored, &records)

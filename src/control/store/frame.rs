@@ -124,7 +124,9 @@ mod tests {
             })
             .collect();
         let mut bytes = Vec::new();
-        batches.iter().for_each(|batch| encode(batch, &mut bytes));
+        for batch in &batches {
+            encode(batch, &mut bytes);
+        }
         (bytes, batches)
     }
 

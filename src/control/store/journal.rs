@@ -20,7 +20,7 @@ use tokio::time::Instant;
 /// A journal this long is followed by a snapshot.
 const LONGEST: u64 = 64 << 20;
 /// So is one that took changes for this long.
-const OLDEST: Duration = Duration::from_secs(600);
+const OLDEST: Duration = Duration::from_mins(10);
 /// Records are put into snapshots in frames of about this size.
 const SNAPSHOT_FRAME: usize = 1 << 20;
 
@@ -83,15 +83,19 @@ fn read_snapshot(path: &Path) -> Result<Records, String> {
     let mut records = Records::new();
     frames.batches.iter().for_each(|batch| apply_to(&mut records, batch));
     match end {
-        Some(Op::Put(key, count)) if key == "end" && count == records.len().to_string().as_bytes() => Ok(records),
+        Some(Op::Put(key, count)) if key == "end" && count == records.len().to_string().as_bytes() => {
+            Ok(records)
+        }
         _ => Err("it has no end".into()),
     }
 }
 
 /// Reads everything that is there; changes nothing.
 pub(super) fn recover(folder: &Path) -> Result<Recovered, StoreError> {
-    let corrupt =
-        |error: &io::Error| StoreError::Corrupt { path: folder.display().to_string(), reason: error.to_string() };
+    let corrupt = |error: &io::Error| StoreError::Corrupt {
+        path: folder.display().to_string(),
+        reason: error.to_string(),
+    };
     let (journals, snapshots) = match numbers(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(Recovered { empty: true, ..Recovered::default() });
@@ -112,7 +116,8 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, StoreError> {
         }
     }
     // The snapshot before a damaged one and all journals since hold the same.
-    let whole = |base: u64| journals.iter().copied().filter(|n| *n >= base).eq(base..=*journals.last().unwrap_or(&0));
+    let whole =
+        |base: u64| journals.iter().copied().filter(|n| *n >= base).eq(base..=*journals.last().unwrap_or(&0));
     match base {
         Some(base) if !damage.is_empty() && whole(base) => damage.clear(),
         None if !journals.is_empty() && !whole(1) => damage.push("the first journals are missing".into()),
@@ -175,7 +180,9 @@ impl Journal {
             return Err(StoreError::Failed(reason.clone()));
         }
         let mut bytes = Vec::new();
-        batches.iter().for_each(|batch| frame::encode(batch, &mut bytes));
+        for batch in batches {
+            frame::encode(batch, &mut bytes);
+        }
         let path = journal_path(&self.folder, self.number);
         if let Err(error) = self.disk.write(&mut self.file, &bytes) {
             // What was written in part is cut off, so that the next write starts at a frame.

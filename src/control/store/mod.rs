@@ -7,11 +7,13 @@ mod frame;
 mod journal;
 mod memory;
 mod sled;
+mod staged;
 pub mod state;
 
 pub use memory::MemoryStore;
 pub use sled::SledStore;
 
+use crate::record::RecordError;
 use std::collections::BTreeMap;
 
 /// Why the store refuses.
@@ -19,7 +21,9 @@ use std::collections::BTreeMap;
 #[non_exhaustive]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("state folder {path} cannot be written: {reason}; make it writable, or choose another with --state")]
+    #[error(
+        "state folder {path} cannot be written: {reason}; make it writable, or choose another with --state"
+    )]
     Unwritable {
         /// The folder.
         path: String,
@@ -36,7 +40,9 @@ pub enum StoreError {
         pid: Option<u32>,
     },
     /// A newer program wrote it.
-    #[error("state folder {path} was written by a newer version (format {found}, this program knows {known}); start that version, or choose another folder with --state")]
+    #[error(
+        "state folder {path} was written by a newer version (format {found}, this program knows {known}); start that version, or choose another folder with --state"
+    )]
     Newer {
         /// The folder.
         path: String,
@@ -62,6 +68,12 @@ pub enum StoreError {
     /// There was no room; tried again with the next write.
     #[error("the disk of the state folder is full: {0}")]
     Full(String),
+}
+
+impl From<RecordError> for StoreError {
+    fn from(error: RecordError) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 /// One change of one record.

@@ -86,7 +86,8 @@ impl SledStore {
 
     /// Makes what sled wrote durable.
     fn sync(&mut self) -> Result<(), StoreError> {
-        let failed = |error: io::Error| StoreError::Failed(format!("sync {}: {error}", self.folder.display()));
+        let failed =
+            |error: io::Error| StoreError::Failed(format!("sync {}: {error}", self.folder.display()));
         let mut fresh = HashSet::new();
         for folder in [self.folder.clone(), self.folder.join("blobs")] {
             let entries = match fs::read_dir(&folder) {
@@ -221,7 +222,9 @@ mod tests {
         for commit in 0..60 {
             let ops = (0..20)
                 .map(|_| {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let key = format!("d/stream/{}", random >> 60);
                     match (random >> 32) % 5 {
                         0 => Op::Delete(key),

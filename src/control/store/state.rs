@@ -31,7 +31,7 @@ pub struct Report {
     pub problems: Vec<String>,
 }
 
-fn corrupt(path: &Path, reason: impl ToString) -> StoreError {
+fn corrupt(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
     StoreError::Corrupt { path: path.display().to_string(), reason: reason.to_string() }
 }
 
@@ -47,11 +47,12 @@ fn size_of(folder: &Path) -> io::Result<u64> {
 /// Looks a folder over without changing what it holds. It must not be in use.
 pub fn check(path: &Path) -> Result<Report, StoreError> {
     if !path.is_dir() {
-        return Err(corrupt(path, "there is no such folder"));
+        return Err(corrupt(path, &"there is no such folder"));
     }
     folder::check_format(path)?;
     let _lock = folder::lock(path)?;
-    let mut report = Report { bytes: size_of(path).map_err(|error| corrupt(path, error))?, ..Report::default() };
+    let mut report =
+        Report { bytes: size_of(path).map_err(|error| corrupt(path, &error))?, ..Report::default() };
     let found = journal::recover(&path.join("journal"))?;
     folder::check_records(path, &found.records)?;
     report.problems.extend(found.damage.iter().map(|damage| format!("journal: {damage}")));
@@ -66,11 +67,15 @@ pub fn check(path: &Path) -> Result<Report, StoreError> {
     }
     // sled writes when it opens: it is opened as a copy.
     let copy = path.join(format!(".check-{}", std::process::id()));
-    let looked = folder::copy_folder(&path.join("sled"), &copy).map_err(|error| corrupt(&path.join("sled"), error));
-    let looked = looked.and_then(|()| SledStore::open(&copy, Arc::new(SystemDisk))).and_then(|sled| sled.scan(""));
+    let looked =
+        folder::copy_folder(&path.join("sled"), &copy).map_err(|error| corrupt(&path.join("sled"), &error));
+    let looked =
+        looked.and_then(|()| SledStore::open(&copy, Arc::new(SystemDisk))).and_then(|sled| sled.scan(""));
     match looked {
         Ok(stored) => compare(&found.records, &stored, &mut report.problems),
-        Err(error) => report.problems.push(format!("sled tree: {error}; the next start rebuilds it from the journal")),
+        Err(error) => {
+            report.problems.push(format!("sled tree: {error}; the next start rebuilds it from the journal"));
+        }
     }
     if let Err(error) = fs::remove_dir_all(&copy)
         && error.kind() != io::ErrorKind::NotFound
@@ -87,7 +92,8 @@ fn compare(journal: &Records, tree: &Records, problems: &mut Vec<String>) {
     let (ours, theirs) = (folder::meta(journal).commit, folder::meta(tree).commit);
     if ours == theirs {
         let differing = journal.iter().filter(|(key, value)| tree.get(*key) != Some(value)).count();
-        problems.push(format!("sled tree: {differing} records differ from the journal; the next start mends it"));
+        problems
+            .push(format!("sled tree: {differing} records differ from the journal; the next start mends it"));
     } else {
         problems.push(format!(
             "sled tree: it is at commit {theirs}, the journal at {ours}; the next start brings both to the later"
@@ -111,21 +117,23 @@ struct Trailer {
 /// Writes all records as lines of JSON, and a checksum as the last.
 pub fn export(path: &Path, out: &mut dyn Write) -> Result<usize, StoreError> {
     if !path.is_dir() {
-        return Err(corrupt(path, "there is no such folder"));
+        return Err(corrupt(path, &"there is no such folder"));
     }
     let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
     let opened = folder::open(path, &disk)?;
     let failed = |error: io::Error| StoreError::Failed(format!("write the export: {error}"));
     let mut checksum = String::new();
     for (key, value) in &opened.records {
-        let body = record::unseal(value).map_err(|error| corrupt(path, format!("record {key}: {error}")))?;
-        let record = serde_json::from_slice(body).map_err(|error| corrupt(path, format!("record {key}: {error}")))?;
-        let line = serde_json::to_string(&Line { key: key.clone(), record }).map_err(|error| corrupt(path, error))?;
+        let body = record::unseal(value).map_err(|error| corrupt(path, &format!("record {key}: {error}")))?;
+        let record =
+            serde_json::from_slice(body).map_err(|error| corrupt(path, &format!("record {key}: {error}")))?;
+        let line = serde_json::to_string(&Line { key: key.clone(), record })
+            .map_err(|error| corrupt(path, &error))?;
         checksum = record::fingerprint(format!("{checksum}{line}").as_bytes());
         writeln!(out, "{line}").map_err(failed)?;
     }
     let trailer = Trailer { records: opened.records.len(), checksum };
-    let trailer = serde_json::to_string(&trailer).map_err(|error| corrupt(path, error))?;
+    let trailer = serde_json::to_string(&trailer).map_err(|error| corrupt(path, &error))?;
     writeln!(out, "{trailer}").map_err(failed)?;
     out.flush().map_err(failed)?;
     Ok(opened.records.len())
@@ -133,7 +141,7 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<usize, StoreError> {
 
 /// Reads an export into a folder that holds nothing yet.
 pub fn import(path: &Path, input: &mut dyn BufRead) -> Result<usize, StoreError> {
-    let bad = |reason: String| corrupt(Path::new("the import"), reason);
+    let bad = |reason: String| corrupt(Path::new("the import"), &reason);
     let mut records = Records::new();
     let (mut checksum, mut trailer) = (String::new(), None);
     for (number, line) in input.lines().enumerate() {
@@ -158,7 +166,7 @@ pub fn import(path: &Path, input: &mut dyn BufRead) -> Result<usize, StoreError>
     let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
     let mut opened = folder::open(path, &disk)?;
     if opened.records.keys().any(|key| key != keys::META) {
-        return Err(corrupt(path, "it already holds records; import into an empty folder"));
+        return Err(corrupt(path, &"it already holds records; import into an empty folder"));
     }
     let count = records.len();
     let ops = records.into_iter().map(|(key, value)| Op::Put(key, value)).collect();

@@ -7,7 +7,12 @@ fn put(world: &World, id: &str, text: &str) {
 }
 
 async fn stored(commits: &Commits) -> Vec<String> {
-    super::reconcile::loaded(commits).await.checkpoints.into_iter().map(|checkpoint| checkpoint.text).collect()
+    super::reconcile::loaded(commits)
+        .await
+        .checkpoints
+        .into_iter()
+        .map(|checkpoint| checkpoint.text)
+        .collect()
 }
 
 fn given(world: &World, id: &str) -> Option<String> {

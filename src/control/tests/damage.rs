@@ -10,7 +10,11 @@ use crate::{
         state,
     },
 };
-use std::{fs, io, path::Path, sync::atomic::Ordering};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 fn system() -> Arc<dyn Disk> {
     Arc::new(SystemDisk)
@@ -41,7 +45,10 @@ fn filled(path: &Path) -> BTreeMap<String, (String, u64)> {
             answered.insert(id, (text, generation));
             if n % 15 == 14 {
                 let gone = format!("s{}", n % 40);
-                commits.commit(vec![Change::Delete(Key::stream(gone.as_str()))], Some(Origin::default())).await.unwrap();
+                commits
+                    .commit(vec![Change::Delete(Key::stream(gone.as_str()))], Some(Origin::default()))
+                    .await
+                    .unwrap();
                 answered.remove(&gone);
             }
         }
@@ -71,48 +78,77 @@ fn data_end(path: &Path) -> usize {
     fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).unwrap_or(0)
 }
 
+type Damage = fn(&Path);
+
+fn db(path: &Path) -> PathBuf {
+    path.join("sled/db")
+}
+
 #[test]
 fn everything_answered_is_found_whatever_happens_to_sled() {
-    let db = |path: &Path| path.join("sled/db");
-    type Damage = (&'static str, Box<dyn Fn(&Path)>);
-    let damages: Vec<Damage> = vec![
-        ("cut to nothing", Box::new(move |path| fs::write(db(path), b"").unwrap())),
-        ("cut in the middle", Box::new(move |path| {
-            let file = fs::OpenOptions::new().write(true).open(db(path)).unwrap();
-            file.set_len(data_end(&db(path)) as u64 / 2).unwrap();
-        })),
-        ("cut near the end", Box::new(move |path| {
-            let file = fs::OpenOptions::new().write(true).open(db(path)).unwrap();
-            file.set_len(data_end(&db(path)) as u64 - 100).unwrap();
-        })),
-        ("flipped at the start", Box::new(move |path| flip(&db(path), |_| 0))),
-        ("flipped in the middle", Box::new(move |path| {
-            let end = data_end(&db(path));
-            flip(&db(path), |_| end / 2);
-        })),
-        ("flipped near the end", Box::new(move |path| {
-            let end = data_end(&db(path));
-            flip(&db(path), |_| end - 200);
-        })),
-        ("db deleted", Box::new(move |path| fs::remove_file(db(path)).unwrap())),
-        ("conf deleted", Box::new(|path| fs::remove_file(path.join("sled/conf")).unwrap())),
-        ("conf flipped", Box::new(|path| flip(&path.join("sled/conf"), |_| 0))),
-        ("folder deleted", Box::new(|path| fs::remove_dir_all(path.join("sled")).unwrap())),
-        ("overwritten with noise", Box::new(move |path| {
-            let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-            fs::write(db(path), noise).unwrap();
-        })),
-        ("an older copy", Box::new(|path| {
-            fs::remove_dir_all(path.join("sled")).unwrap();
-            fs::rename(path.join("older"), path.join("sled")).unwrap();
-        })),
-        ("a file in its place", Box::new(|path| {
-            fs::remove_dir_all(path.join("sled")).unwrap();
-            fs::write(path.join("sled"), b"no folder").unwrap();
-        })),
-        ("a cut snapshot being written", Box::new(|path| {
-            fs::write(path.join("sled/snap.0000000000000042.generating"), b"cut").unwrap();
-        })),
+    let damages: Vec<(&str, Damage)> = vec![
+        ("cut to nothing", (|path| fs::write(db(path), b"").unwrap())),
+        (
+            "cut in the middle",
+            (|path| {
+                let file = fs::OpenOptions::new().write(true).open(db(path)).unwrap();
+                file.set_len(data_end(&db(path)) as u64 / 2).unwrap();
+            }),
+        ),
+        (
+            "cut near the end",
+            (|path| {
+                let file = fs::OpenOptions::new().write(true).open(db(path)).unwrap();
+                file.set_len(data_end(&db(path)) as u64 - 100).unwrap();
+            }),
+        ),
+        ("flipped at the start", (|path| flip(&db(path), |_| 0))),
+        (
+            "flipped in the middle",
+            (|path| {
+                let end = data_end(&db(path));
+                flip(&db(path), |_| end / 2);
+            }),
+        ),
+        (
+            "flipped near the end",
+            (|path| {
+                let end = data_end(&db(path));
+                flip(&db(path), |_| end - 200);
+            }),
+        ),
+        ("db deleted", (|path| fs::remove_file(db(path)).unwrap())),
+        ("conf deleted", (|path| fs::remove_file(path.join("sled/conf")).unwrap())),
+        ("conf flipped", (|path| flip(&path.join("sled/conf"), |_| 0))),
+        ("folder deleted", (|path| fs::remove_dir_all(path.join("sled")).unwrap())),
+        (
+            "overwritten with noise",
+            (|path| {
+                let noise: Vec<u8> =
+                    (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+                fs::write(db(path), noise).unwrap();
+            }),
+        ),
+        (
+            "an older copy",
+            (|path| {
+                fs::remove_dir_all(path.join("sled")).unwrap();
+                fs::rename(path.join("older"), path.join("sled")).unwrap();
+            }),
+        ),
+        (
+            "a file in its place",
+            (|path| {
+                fs::remove_dir_all(path.join("sled")).unwrap();
+                fs::write(path.join("sled"), b"no folder").unwrap();
+            }),
+        ),
+        (
+            "a cut snapshot being written",
+            (|path| {
+                fs::write(path.join("sled/snap.0000000000000042.generating"), b"cut").unwrap();
+            }),
+        ),
     ];
     let template = tempfile::tempdir().unwrap();
     drop(open(template.path()));
@@ -135,8 +171,7 @@ fn everything_answered_is_found_whatever_happens_to_sled() {
 
 #[test]
 fn everything_answered_is_found_when_the_journal_is_damaged_and_a_condition_says_so() {
-    type Damage = fn(&Path);
-    let damages: [(&str, Damage); 4] = [
+    let damages: Vec<(&str, Damage)> = vec![
         ("deleted", |path| fs::remove_dir_all(path.join("journal")).unwrap()),
         ("flipped", |path| flip(&path.join("journal/0000000001"), |length| length / 2)),
         ("flipped at the end", |path| flip(&path.join("journal/0000000001"), |length| length - 70)),
@@ -245,7 +280,10 @@ fn a_folder_in_use_a_newer_one_and_an_impossible_one_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path());
     let error = folder::open(dir.path(), &system()).err().unwrap();
-    assert_eq!(error, StoreError::InUse { path: dir.path().display().to_string(), pid: Some(std::process::id()) });
+    assert_eq!(
+        error,
+        StoreError::InUse { path: dir.path().display().to_string(), pid: Some(std::process::id()) }
+    );
     drop(held);
     fs::write(dir.path().join("format"), "weir state 2\n").unwrap();
     assert!(matches!(folder::open(dir.path(), &system()).err().unwrap(), StoreError::Newer { found: 2, .. }));
@@ -279,7 +317,10 @@ fn check_finds_what_is_wrong_and_export_and_import_carry_all_records() {
     let other = tempfile::tempdir().unwrap();
     state::import(other.path(), &mut &exported[..]).unwrap();
     assert_eq!(found(&open(other.path())), answered);
-    assert!(state::import(other.path(), &mut &exported[..]).is_err(), "not into a folder in which something is");
+    assert!(
+        state::import(other.path(), &mut &exported[..]).is_err(),
+        "not into a folder in which something is"
+    );
     let cut = exported.len() / 2;
     let third = tempfile::tempdir().unwrap();
     assert!(state::import(third.path(), &mut &exported[..cut]).is_err());

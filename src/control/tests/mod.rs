@@ -12,7 +12,7 @@ use crate::{
     runtime::{BuildFailure, Builder, EndSignal, Ended, Prepared, Running, Start},
     service::{Service, Submission, WriteOptions},
     status::{Phase, Status},
-    store::committer::{Committer, Commits, Loaded, Origin},
+    store::committer::{Commits, Committer, Loaded, Origin},
 };
 use async_trait::async_trait;
 use std::{
@@ -20,6 +20,8 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+type Positions = Vec<(String, Arc<str>)>;
 
 /// What the engine did and shall do. Texts steer it: `unbuildable`, `needs:ID`, `panics`, `start fails`.
 #[derive(Default)]
@@ -30,7 +32,7 @@ pub(super) struct World {
     pub(super) stop_takes: Mutex<Duration>,
     pub(super) resources: Mutex<Vec<String>>,
     pub(super) given: Mutex<HashMap<Key, HashMap<String, Arc<str>>>>,
-    pub(super) checkpoints: Mutex<HashMap<Key, Vec<(String, Arc<str>)>>>,
+    pub(super) checkpoints: Mutex<HashMap<Key, Positions>>,
     pub(super) sync_fails: Mutex<bool>,
 }
 
@@ -140,7 +142,14 @@ pub(super) async fn fresh() -> (Arc<World>, Service) {
 
 pub(super) fn spec_of(kind: Kind, id: &str, text: &str) -> Submission {
     let (format, fingerprint) = (Format::Yaml, fingerprint(text.as_bytes()));
-    Submission { key: Key::new(kind, id), text: text.into(), format, chilled: false, fingerprint, build: None }
+    Submission {
+        key: Key::new(kind, id),
+        text: text.into(),
+        format,
+        chilled: false,
+        fingerprint,
+        build: None,
+    }
 }
 
 pub(super) fn spec(id: &str, text: &str) -> Submission {
@@ -149,7 +158,7 @@ pub(super) fn spec(id: &str, text: &str) -> Submission {
 
 pub(super) fn asked() -> WriteOptions {
     let origin = Origin { actor: "anonymous".into(), verb: "PUT".into(), note: None };
-    WriteOptions { origin, wait: Some(Duration::from_secs(60)), ..WriteOptions::default() }
+    WriteOptions { origin, wait: Some(Duration::from_mins(1)), ..WriteOptions::default() }
 }
 
 pub(super) fn status(service: &Service, id: &str) -> Status {

@@ -18,7 +18,7 @@ async fn a_failing_stream_backs_off_doubling_to_a_minute_and_begins_anew_when_he
     assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
     settle().await;
     assert_eq!(status(&service, "a").restarts, 8);
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
     world.end(&key, Ended::Failed("it broke".into()));
     settle().await;
     let status = status(&service, "a");
@@ -120,8 +120,11 @@ async fn boot_starts_resources_first_and_what_cannot_be_built_is_invalid_while_t
     service.boot().await;
     settle().await;
     assert_eq!(world.take_log()[..2], ["build c memory", "start c memory"]);
-    let phases: Vec<_> =
-        service.list(Kind::Stream).into_iter().map(|view| (view.key.id.to_string(), view.status.phase)).collect();
+    let phases: Vec<_> = service
+        .list(Kind::Stream)
+        .into_iter()
+        .map(|view| (view.key.id.to_string(), view.status.phase))
+        .collect();
     let expected = [("a", Phase::Running), ("bad", Phase::Invalid), ("z", Phase::Running)];
     assert_eq!(phases, expected.map(|(id, phase)| (id.to_owned(), phase)));
     assert_eq!(status(&service, "bad").reason.as_deref(), Some("field x is wrong"));
@@ -155,7 +158,10 @@ async fn a_resource_is_swapped_before_its_old_one_goes_and_a_bad_one_changes_not
     assert!(service.put_resource(spec_of(Kind::Cache, "c", "unbuildable"), &asked()).await.is_err());
     tokio::time::sleep(Duration::from_secs(30)).await;
     let log = world.take_log();
-    assert_eq!(log, ["build c one", "start c one", "build c two", "start c two", "build c unbuildable", "stopped c one"]);
+    assert_eq!(
+        log,
+        ["build c one", "start c one", "build c two", "start c two", "build c unbuildable", "stopped c one"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

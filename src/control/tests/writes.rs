@@ -63,13 +63,21 @@ async fn a_whole_set_is_one_revision_and_leaves_equal_members_untouched() {
     let mut log = world.take_log();
     log.sort();
     let expected = [
-        "build b two", "build d one", "start b two", "start d one", "stopped b one", "stopped c one", "sync b", "sync c",
+        "build b two",
+        "build d one",
+        "start b two",
+        "start d one",
+        "stopped b one",
+        "stopped c one",
+        "sync b",
+        "sync c",
     ];
     assert_eq!(log, expected);
     assert_eq!(service.revision(), 2);
     assert!(status(&service, "a").uptime >= 100_000);
     assert!(status(&service, "b").uptime < 1000);
-    let written = service.set_all(vec![spec("a", "one"), spec("b", "two"), spec("d", "one")], &asked()).await.unwrap();
+    let written =
+        service.set_all(vec![spec("a", "one"), spec("b", "two"), spec("d", "one")], &asked()).await.unwrap();
     assert_eq!((written.revision, written.touched.len(), world.take_log().len()), (2, 0, 0));
 }
 

@@ -1,0 +1,230 @@
+//! What a group of requests changes: numbered and encoded, but not yet durable.
+
+use super::{
+    Batch, Op, StoreError,
+    committer::{Change, Committed, GENERATIONS_KEPT, GRAVES_KEPT, Origin, REVISIONS_KEPT, Writer},
+};
+use crate::record::{
+    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Meta, RecordError, Revision,
+    StoredCheckpoint, Verb, keys,
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// What a group of requests changes, until it is durable.
+#[derive(Default)]
+pub(super) struct Staged {
+    pub(super) batches: Vec<Batch>,
+    pub(super) live: HashMap<Key, Option<Arc<Desired>>>,
+    pub(super) graves: HashMap<Key, Option<Grave>>,
+    pub(super) meta: Meta,
+}
+
+impl Writer {
+    fn current(&self, staged: &Staged, key: &Key) -> Option<Arc<Desired>> {
+        match staged.live.get(key) {
+            Some(desired) => desired.clone(),
+            None => self.live.get(key).cloned(),
+        }
+    }
+
+    fn last_generation(&self, staged: &Staged, key: &Key) -> u64 {
+        let grave = match staged.graves.get(key) {
+            Some(grave) => grave.as_ref(),
+            None => self.graves.get(key),
+        };
+        grave.map_or(0, |grave| grave.generation)
+    }
+
+    pub(super) fn prepare(
+        &self,
+        staged: &mut Staged,
+        changes: Vec<Change>,
+        origin: Option<Origin>,
+    ) -> Result<Committed, StoreError> {
+        let now = record::now();
+        let commit = staged.meta.commit + 1;
+        let revision = staged.meta.revision + u64::from(origin.is_some());
+        let mut ops = Vec::new();
+        let mut described = Vec::new();
+        let mut records = Vec::new();
+        for change in changes {
+            let Some((key, before, after)) = self.number(staged, change, revision, &mut ops)? else {
+                continue;
+            };
+            let after = after.map(|next| Arc::new(stamped(next, before.as_deref(), commit, now)));
+            if key.kind == Kind::Stream && after.as_ref().is_none_or(|next| next.lineage == 0) {
+                let old = self.store.scan(&keys::checkpoints_of(&key.id))?;
+                ops.extend(old.into_keys().map(Op::Delete));
+            }
+            if let Some(next) = &after {
+                ops.push(Op::Put(keys::desired(&key), record::seal(&**next)?));
+            }
+            described.push(describe(&key, before.as_deref(), after.as_deref()));
+            staged.live.insert(key.clone(), after.clone());
+            records.push((key, after));
+        }
+        if records.is_empty() {
+            return Ok(Committed { commit: staged.meta.commit, revision: staged.meta.revision, records });
+        }
+        if let Some(Origin { actor, verb, note }) = origin {
+            let other = record::Other::new();
+            let entry = Revision {
+                version: MAJOR,
+                revision,
+                time: now,
+                actor,
+                verb,
+                note,
+                changes: described,
+                other,
+            };
+            ops.push(Op::Put(keys::revision(revision), record::seal(&entry)?));
+            if revision > REVISIONS_KEPT {
+                ops.push(Op::Delete(keys::revision(revision - REVISIONS_KEPT)));
+            }
+        }
+        staged.push(Meta { version: MAJOR, commit, revision }, ops)?;
+        Ok(Committed { commit, revision, records })
+    }
+
+    /// A change's record before and after it, with the writes of history; `None` when there is nothing to change.
+    fn number(
+        &self,
+        staged: &mut Staged,
+        change: Change,
+        revision: u64,
+        ops: &mut Vec<Op>,
+    ) -> Result<Option<Numbered>, StoreError> {
+        Ok(Some(match change {
+            Change::Put(desired) => {
+                let key = desired.key();
+                let before = self.current(staged, &key);
+                let last =
+                    before.as_ref().map_or_else(|| self.last_generation(staged, &key), |b| b.generation);
+                let mut next = *desired;
+                next.generation = last + 1;
+                if let Some(before) = &before {
+                    ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&**before)?));
+                } else if last > 0 {
+                    ops.push(Op::Delete(keys::grave(&key)));
+                    staged.graves.insert(key.clone(), None);
+                }
+                if last > GENERATIONS_KEPT {
+                    ops.push(Op::Delete(keys::history(&key, last - GENERATIONS_KEPT)));
+                }
+                next.revision = revision;
+                (key, before, Some(next))
+            }
+            Change::Touch(desired) => {
+                let key = desired.key();
+                let Some(before) = self.current(staged, &key) else { return Ok(None) };
+                let mut next = *desired;
+                next.generation = before.generation;
+                next.revision = revision;
+                next.completed.clone_from(&before.completed);
+                (key, Some(before), Some(next))
+            }
+            Change::Complete { key, generation, run, uptime } => {
+                let Some(before) = self.current(staged, &key) else { return Ok(None) };
+                if before.generation != generation || before.run.number != run {
+                    return Ok(None);
+                }
+                let mut next = (*before).clone();
+                let other = record::Other::new();
+                next.completed = Some(Completed { generation, run, at: record::now(), uptime, other });
+                (key, Some(before), Some(next))
+            }
+            Change::Delete(key) => {
+                let Some(before) = self.current(staged, &key) else { return Ok(None) };
+                ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&*before)?));
+                ops.push(Op::Delete(keys::desired(&key)));
+                self.bury(staged, &key, before.generation, revision, ops)?;
+                (key, Some(before), None)
+            }
+        }))
+    }
+
+    /// Remembers a deleted key's generation, forgetting the oldest when there are too many.
+    fn bury(
+        &self,
+        staged: &mut Staged,
+        key: &Key,
+        generation: u64,
+        revision: u64,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), RecordError> {
+        let grave = Grave { version: MAJOR, kind: key.kind, id: key.id.to_string(), generation, revision };
+        ops.push(Op::Put(keys::grave(key), record::seal(&grave)?));
+        let dug = staged.graves.values().filter(|grave| grave.is_some()).count();
+        if self.graves.len() + dug >= GRAVES_KEPT {
+            let oldest = self.order.iter().find(|(_, key)| !staged.graves.contains_key(key));
+            if let Some((_, oldest)) = oldest {
+                ops.push(Op::Delete(keys::grave(oldest)));
+                let history = self.store.scan(&keys::history_of(oldest)).unwrap_or_default();
+                ops.extend(history.into_keys().map(Op::Delete));
+                staged.graves.insert(oldest.clone(), None);
+            }
+        }
+        staged.graves.insert(key.clone(), Some(grave));
+        Ok(())
+    }
+
+    pub(super) fn prepare_checkpoints(
+        &self,
+        staged: &mut Staged,
+        checkpoints: Vec<StoredCheckpoint>,
+    ) -> Result<(), StoreError> {
+        let mut ops = Vec::new();
+        for mut checkpoint in checkpoints {
+            let current = self.current(staged, &Key::stream(checkpoint.stream.as_str()));
+            if current.is_none_or(|desired| desired.lineage != checkpoint.lineage || desired.lineage == 0) {
+                continue;
+            }
+            checkpoint.version = MAJOR;
+            let key = keys::checkpoint(&checkpoint.stream, &checkpoint.path);
+            ops.push(Op::Put(key, record::seal(&checkpoint)?));
+        }
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let Meta { commit, revision, .. } = staged.meta;
+        Ok(staged.push(Meta { version: MAJOR, commit: commit + 1, revision }, ops)?)
+    }
+}
+
+impl Staged {
+    fn push(&mut self, meta: Meta, mut ops: Vec<Op>) -> Result<(), RecordError> {
+        ops.push(Op::Put(keys::META.into(), record::seal(&meta)?));
+        self.batches.push(Batch { commit: meta.commit, ops });
+        self.meta = meta;
+        Ok(())
+    }
+}
+
+/// A key with its record before and after a change.
+type Numbered = (Key, Option<Arc<Desired>>, Option<Desired>);
+
+/// A record with its times, and the line of runs whose checkpoints it takes over.
+fn stamped(mut next: Desired, before: Option<&Desired>, commit: u64, now: u64) -> Desired {
+    next.version = MAJOR;
+    next.created_at = before.map_or(now, |before| before.created_at);
+    next.updated_at = now;
+    let carried = before.map_or(0, |before| if before.is_completed() { 0 } else { before.lineage });
+    next.lineage = match carried {
+        _ if next.is_completed() || !next.is_present() => 0,
+        0 => commit,
+        carried => carried,
+    };
+    next
+}
+
+fn describe(key: &Key, before: Option<&Desired>, after: Option<&Desired>) -> Changed {
+    let listed = |desired: Option<&Desired>| desired.filter(|d| d.is_present()).map(|d| d.generation);
+    let (before, after) = (listed(before), listed(after));
+    let action = match (before, after) {
+        (_, None) => Verb::Delete,
+        (None, _) => Verb::Create,
+        _ => Verb::Update,
+    };
+    Changed { kind: key.kind, id: key.id.to_string(), action, before, after }
+}
