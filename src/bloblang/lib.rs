@@ -1,1 +1,36 @@
-//! weir-bloblang.
+//! The Bloblang mapping language: values, parser, compiler, evaluator.
+
+mod compat;
+mod compile;
+mod environment;
+mod error;
+mod eval;
+mod interpolate;
+mod json;
+mod message;
+mod metadata;
+mod methods;
+mod number;
+mod object;
+mod parse;
+mod program;
+pub mod replay;
+pub mod spec;
+mod text;
+mod timestamp;
+mod value;
+
+pub use environment::{Environment, Loader};
+pub use error::Fault;
+pub use eval::{Cx, Scratch};
+pub use interpolate::Interpolated;
+pub use json::{Doc, JsonError, NotFinite, Numbers};
+pub use message::{Context, Message, MessageError, UNTAGGED};
+pub use metadata::Metadata;
+pub use number::{Narrow, Num, format_shortest};
+pub use object::{Object, parse_object};
+pub use parse::ParseError;
+pub use program::{Class, Mapped, Mutated, Program};
+pub use text::Text;
+pub use timestamp::Timestamp;
+pub use value::{ArrayProblem, Kind, PathError, Segment, Value, dot_path, split_dot_path};

@@ -1,0 +1,159 @@
+//! Statements and maps.
+
+use super::{Cx, MAX_MAPS, This, go};
+use crate::compile::{Map, Statement, StatementBranch, Target};
+use crate::error::Fault;
+use crate::object::Object;
+use crate::text::Text;
+use crate::value::{Kind, Segment, Value};
+
+/// Stack that must be left to enter a map, in bytes, and what is added if it is not.
+const STACK_LEFT: usize = 1024 * 1024;
+const STACK_MORE: usize = 16 * 1024 * 1024;
+
+impl Cx<'_> {
+    /// Runs statements; an error names the line of its statement.
+    pub(crate) fn execute(&mut self, statements: &[Statement]) -> Result<(), Fault> {
+        for statement in statements {
+            if let Err(fault) = self.statement(statement) {
+                let (Statement::Assign { line, .. } | Statement::If { line, .. }) = statement;
+                return Err(fault.at_line(*line));
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<(), Fault> {
+        match statement {
+            Statement::Assign { target, value, .. } => {
+                let value = self.run(value)?;
+                if matches!(value, Value::Nothing) { Ok(()) } else { self.assign(target, value) }
+            }
+            Statement::If { branches, .. } => self.conditional(branches),
+        }
+    }
+
+    fn conditional(&mut self, branches: &[StatementBranch]) -> Result<(), Fault> {
+        for (n, (condition, statements)) in branches.iter().enumerate() {
+            if let Some(condition) = condition {
+                let result = self.run(condition);
+                let value =
+                    result.map_err(|fault| fault.context(format!("failed to check if condition {}", n + 1)))?;
+                match value.as_bool() {
+                    Some(true) => {}
+                    Some(false) => continue,
+                    None => return Err(go::not_a_bool(condition, &value)),
+                }
+            }
+            return statements.iter().try_for_each(|statement| self.statement(statement));
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, target: &Target, value: Value) -> Result<(), Fault> {
+        match target {
+            Target::Root => {
+                self.keep_tree();
+                self.root = Some(value);
+                Ok(())
+            }
+            Target::Path(path) => self.assign_path(path, value),
+            Target::Metadata(key) => self.assign_metadata(key.as_ref(), value),
+            Target::Variable(slot) => {
+                if let Some(variable) = self.variables.as_mut().and_then(|all| all.get_mut(*slot as usize)) {
+                    *variable = if matches!(value, Value::Delete) { None } else { Some(value) };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn assign_path(&mut self, path: &[Segment], value: Value) -> Result<(), Fault> {
+        let replaces = match self.root.as_ref().map(Value::kind) {
+            Some(Kind::Null | Kind::Nothing) | None => true,
+            Some(Kind::Array) => path.first().is_some_and(|segment| segment.text().as_bytes() == b"-"),
+            Some(_) => false,
+        };
+        if replaces {
+            self.keep_tree();
+        }
+        let root = self.root.get_or_insert(Value::Nothing);
+        if matches!(root.kind(), Kind::Null | Kind::Nothing) {
+            *root = Value::object(Object::new());
+        }
+        if matches!(value, Value::Delete) {
+            root.delete_path(path);
+            return Ok(());
+        }
+        root.set_path(path, value).map_err(|error| Fault::new(error.to_string()))
+    }
+
+    /// Before a mutation replaces its root: `this` and `json()` go on seeing the old tree.
+    fn keep_tree(&mut self) {
+        if !self.below.is_empty() || !matches!(self.tree, Some(This::Root)) {
+            return;
+        }
+        let Some(root) = &self.root else { return };
+        let old = This::Value(root.clone());
+        for this in self.outer.iter_mut().chain([&mut self.this]) {
+            if matches!(this, This::Root) {
+                *this = old.clone();
+            }
+        }
+        self.tree = Some(old);
+    }
+
+    fn assign_metadata(&mut self, key: Option<&Text>, value: Value) -> Result<(), Fault> {
+        if !self.below.is_empty() {
+            return Err(Fault::new("unable to assign metadata in the current context"));
+        }
+        let Some(metadata) = &mut self.metadata else {
+            return Err(Fault::new("unable to assign metadata in the current context"));
+        };
+        match (key, value) {
+            (Some(key), Value::Delete) => {
+                metadata.remove(&key.as_str());
+            }
+            (Some(key), value) => metadata.set(key.clone(), value),
+            (None, Value::Delete) => metadata.clear(),
+            (None, value) => {
+                let Some(object) = value.to_object() else {
+                    let kind = go::go_type(&value);
+                    return Err(Fault::new(format!(
+                        "setting root meta object requires object value, received: {kind}"
+                    )));
+                };
+                metadata.clear();
+                for (key, value) in object.iter() {
+                    metadata.set(Text::from(key), value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a named map to a value.
+    pub(super) fn apply(&mut self, name: &str, value: Value) -> Result<Value, Fault> {
+        let map = self.maps.get(name).ok_or_else(|| Fault::new(format!("map {name} was not found")))?;
+        self.spend(1)?;
+        if self.depth >= MAX_MAPS {
+            return Err(Fault::too_many_maps(&map.describe(), MAX_MAPS));
+        }
+        self.depth += 1;
+        let result = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.enter(map, value));
+        self.depth -= 1;
+        result
+    }
+
+    fn enter(&mut self, map: &Map, value: Value) -> Result<Value, Fault> {
+        let variables = self.variables.replace(vec![None; map.variables]);
+        self.below.push(self.root.replace(Value::Nothing));
+        let result = self.within(value, |cx| cx.execute(&map.statements));
+        let built = std::mem::replace(&mut self.root, self.below.pop().flatten());
+        self.variables = variables;
+        match result {
+            Ok(()) => Ok(built.unwrap_or(Value::Nothing)),
+            Err(fault) => Err(fault.innermost_line()),
+        }
+    }
+}
