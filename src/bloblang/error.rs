@@ -41,14 +41,9 @@ impl Fault {
 
     /// Two operands that do not go together.
     #[cold]
-    pub(crate) fn mismatch(verb: &'static str, left: (&Value, &Source), right: (&Value, &Source)) -> Self {
-        Self(Box::new(Kind::Mismatch {
-            verb,
-            left: left.0.type_name(),
-            left_from: left.1.clone(),
-            right: right.0.type_name(),
-            right_from: right.1.clone(),
-        }))
+    pub(crate) fn mismatch(verb: &'static str, left: (&'static str, Source), right: (&'static str, Source)) -> Self {
+        let ((left, left_from), (right, right_from)) = (left, right);
+        Self(Box::new(Kind::Mismatch { verb, left, left_from, right, right_from }))
     }
 
     /// Names where a value came from, unless something further in was named already.
@@ -165,6 +160,7 @@ impl fmt::Display for Fault {
             Kind::Context { prefix, inner } => write!(f, "{prefix}: {inner}"),
             Kind::NoContext { path } if path.is_empty() => f.write_str("context was undefined"),
             Kind::NoContext { path } => write!(f, "context was undefined, unable to reference `{path}`"),
+            Kind::Json(JsonError::Empty) => f.write_str("target message part does not exist"),
             Kind::Json(error) => error.fmt(f),
             Kind::Line { line, inner } => write!(f, "failed assignment (line {line}): {inner}"),
             Kind::TooManyMaps { map, most } => write!(

@@ -7,6 +7,7 @@ use super::Cx;
 use crate::error::Fault;
 use crate::message::MessageError;
 use crate::metadata::Metadata;
+use crate::number::Num;
 use crate::object::Object;
 use crate::spec::{Args, Default, Param, ParamKind, Prepared, Spec, Traits};
 use crate::text::Text;
@@ -25,7 +26,9 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         Ok(Value::Int(i64::try_from(cx.batch_size()).unwrap_or(i64::MAX)))
     })
     .traits(MESSAGE),
-    Spec::function("content", "The raw content of the message, as bytes.", &[], |cx, _| Ok(Value::bytes(cx.content())))
+    Spec::function("content", "The raw content of the message, as bytes.", &[], |cx, _| {
+        Ok(cx.content().map_or(Value::Null, Value::bytes))
+    })
         .traits(MESSAGE),
     Spec::function(
         "json",
@@ -173,51 +176,51 @@ fn count(_: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
 struct Counter {
     min: i64,
     max: i64,
-    value: Option<i64>,
+    value: i64,
 }
 
 fn counter(cx: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
     let Some(state) = args.prepared::<Mutex<Option<Counter>>>() else { return Err(Fault::new("counter has no state")) };
-    let set = match args.query(2) {
-        Some(set) => Some(cx.eval(set)?),
-        None => None,
-    };
+    // Queries run outside the lock, since they may come back to this very counter.
     let known = state.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     if !known {
-        // Evaluated outside the lock, since a query may come back to this very counter.
-        let mut bound = |at: usize, name: &str, default: i64| match args.query(at) {
-            Some(query) => {
-                let value = cx.eval(query)?;
-                let number = value.as_number().map(crate::number::Num::to_i64);
-                number.ok_or_else(|| Fault::expected("number", &value).context(format!("failed to resolve '{name}' argument")))
-            }
-            None => Ok(default),
-        };
-        let (min, max) = (bound(0, "min", 1)?, bound(1, "max", i64::MAX)?);
-        if min < 0 || max <= min {
-            let text = if min < 0 {
-                format!("min must be a positive number, got {min}")
-            } else {
-                format!("max must be greater than min, got min {min} and max {max}")
-            };
-            return Err(Fault::new(text));
+        let min = bound(cx, args, 0, "min")?;
+        if min < 0 {
+            return Err(Fault::new(format!("min argument must be >0, got {min}")));
         }
-        state.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Counter { min, max, value: None });
+        let max = bound(cx, args, 1, "max")?;
+        if max <= min {
+            return Err(Fault::new(format!("max argument must be >0 and >min, got {max}")));
+        }
+        let counter = Counter { min, max, value: min - 1 };
+        state.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(counter);
     }
+    let failed = |fault: Fault| fault.context("failed to resolve set argument");
+    let set = match args.query(2) {
+        Some(set) => cx.eval(set).map_err(failed)?,
+        None => Value::Nothing,
+    };
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(counter) = &mut *state else { return Err(Fault::new("counter has no state")) };
-    match set {
-        Some(Value::Delete) => counter.value = Some(counter.min),
-        Some(value) if value.is_null() => return Ok(Value::Int(counter.value.unwrap_or(counter.min))),
-        Some(value) if value.kind() == Kind::Number => {
-            counter.value = value.as_number().map(crate::number::Num::to_i64);
-        }
+    match set.kind() {
+        Kind::Null => return Ok(Value::Int(counter.value)),
+        Kind::Delete => counter.value = counter.min - 1,
+        Kind::Nothing => {}
         _ => {
-            counter.value = Some(match counter.value {
-                Some(value) if value < counter.max => value + 1,
-                _ => counter.min,
-            });
+            let number = set.as_number().ok_or_else(|| failed(Fault::expected("number", &set)))?;
+            counter.value = number.to_i64();
+            return Ok(Value::Int(counter.value));
         }
     }
-    Ok(Value::Int(counter.value.unwrap_or(counter.min)))
+    let next = counter.value.saturating_add(1);
+    counter.value = if next >= counter.max { counter.min - 1 } else { next };
+    Ok(Value::Int(next))
+}
+
+/// A bound of a counter, from the query at a position.
+fn bound(cx: &mut Cx<'_>, args: &Args<'_>, at: usize, name: &str) -> Result<i64, Fault> {
+    let failed = |fault: Fault| fault.context(format!("failed to resolve {name} argument"));
+    let Some(query) = args.query(at) else { return Ok(0) };
+    let value = cx.eval(query).map_err(failed)?;
+    value.as_number().map(Num::to_i64).ok_or_else(|| failed(Fault::expected("number", &value)))
 }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Cx, This, go, operators};
+use super::{Cx, This, Variable, go, operators};
 use crate::compile::{Base, Binary, Branch, Call, Case, Expr, Field, Key, Lambda, Operator, Test};
 use crate::compile::coerce;
 use crate::error::Fault;
@@ -87,7 +87,10 @@ impl Cx<'_> {
     fn variable(&mut self, slot: u32, name: &str) -> Result<Value, Fault> {
         let Some(variables) = &self.variables else { return Err(Fault::new("variables were undefined")) };
         match variables.get(slot as usize) {
-            Some(Some(value)) => Ok(value.clone()),
+            Some(Some(Variable::Value(value))) => Ok(value.clone()),
+            Some(Some(Variable::Alias(path))) => {
+                Ok(self.base_root().and_then(|root| root.get_path(path)).unwrap_or_default())
+            }
             _ => Err(Fault::new(format!("variable '{name}' undefined"))),
         }
     }

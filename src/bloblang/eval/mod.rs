@@ -40,12 +40,21 @@ pub(crate) enum This {
     Value(Value),
 }
 
+/// What a variable holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Variable {
+    /// A value.
+    Value(Value),
+    /// A container of the tree under mutation, by path: edits below show through the variable.
+    Alias(Box<[Segment]>),
+}
+
 /// Buffers that evaluations reuse.
 #[derive(Debug, Default)]
 pub struct Scratch {
     outer: Vec<This>,
     names: Vec<Value>,
-    variables: Vec<Option<Value>>,
+    variables: Vec<Option<Variable>>,
 }
 
 /// What an evaluation sees and changes. Functions and methods get it to run queries and to account for work.
@@ -63,7 +72,7 @@ pub struct Cx<'a> {
     /// Contexts that lambdas captured, innermost last.
     names: Vec<Value>,
     /// Variables of the scope by slot; none where there cannot be any.
-    variables: Option<Vec<Option<Value>>>,
+    variables: Option<Vec<Option<Variable>>>,
     /// What is being built; none where nothing is.
     root: Option<Value>,
     /// Roots of the mapping and of maps that were left for the current one.
@@ -86,7 +95,7 @@ impl<'a> Cx<'a> {
     pub(crate) fn new(batch: &'a [Message], home: usize, maps: &'a Maps, slots: usize, scratch: &mut Scratch) -> Self {
         let mut variables = std::mem::take(&mut scratch.variables);
         variables.clear();
-        variables.resize(slots, None);
+        variables.resize_with(slots, || None);
         Self {
             maps,
             outer: std::mem::take(&mut scratch.outer),
@@ -254,13 +263,13 @@ impl<'a> Cx<'a> {
     }
 
     /// The content of the message looked at.
-    fn content(&self) -> Bytes {
+    fn content(&self) -> Option<Bytes> {
         if self.at_live()
             && let Some(value) = self.live()
         {
-            return self.content.get_or_init(|| value.to_payload().unwrap_or_default()).clone();
+            return Some(self.content.get_or_init(|| value.to_payload().unwrap_or_default()).clone());
         }
-        self.message().map(|message| message.content().clone()).unwrap_or_default()
+        self.message().map(|message| message.content().clone())
     }
 
     /// The metadata of the message looked at, as it came in.

@@ -17,8 +17,8 @@ pub(crate) fn operate(
     right_expr: &Expr,
 ) -> Result<Value, Fault> {
     let result = match operator {
-        Operator::Equal => return Ok(Value::Bool(left.loosely_equals(right))),
-        Operator::NotEqual => return Ok(Value::Bool(!left.loosely_equals(right))),
+        Operator::Equal => return Ok(Value::Bool(equal(left, right))),
+        Operator::NotEqual => return Ok(Value::Bool(!equal(left, right))),
         Operator::Less => ordered(left, right, Ordering::is_lt),
         Operator::LessOrEqual => ordered(left, right, Ordering::is_le),
         Operator::Greater => ordered(left, right, Ordering::is_gt),
@@ -58,7 +58,23 @@ fn mismatch(operator: Operator, left: &Value, right: &Value, left_expr: &Expr, r
         Operator::Modulo => "modulo",
         _ => "compare",
     };
-    Fault::mismatch(verb, (left, &left_expr.source()), (right, &right_expr.source()))
+    let name = |value: &Value| {
+        // To arithmetic a number beyond floats is but its text.
+        let beyond = verb != "compare" && value.number_text().is_some() && value.as_number().is_none();
+        if beyond { "string" } else { value.type_name() }
+    };
+    Fault::mismatch(verb, (name(left), left_expr.source()), (name(right), right_expr.source()))
+}
+
+fn equal(left: &Value, right: &Value) -> bool {
+    if left.loosely_equals(right) {
+        return true;
+    }
+    // Numbers beyond floats compare as text.
+    match (left.number_text(), right.number_text()) {
+        (Some(a), Some(b)) => a == b && left.as_number().is_none(),
+        _ => false,
+    }
 }
 
 fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Option<Value> {

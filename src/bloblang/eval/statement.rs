@@ -1,7 +1,7 @@
 //! Statements and maps.
 
-use super::{Cx, MAX_MAPS, This, go};
-use crate::compile::{Map, Statement, StatementBranch, Target};
+use super::{Cx, MAX_MAPS, This, Variable, go};
+use crate::compile::{Base, Expr, Map, Statement, StatementBranch, Target};
 use crate::error::Fault;
 use crate::object::Object;
 use crate::text::Text;
@@ -25,9 +25,16 @@ impl Cx<'_> {
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Fault> {
         match statement {
-            Statement::Assign { target, value, .. } => {
-                let value = self.run(value)?;
-                if matches!(value, Value::Nothing) { Ok(()) } else { self.assign(target, value) }
+            Statement::Assign { target, value: expr, .. } => {
+                let value = self.run(expr)?;
+                match target {
+                    _ if matches!(value, Value::Nothing) => Ok(()),
+                    Target::Variable(slot) => {
+                        self.assign_variable(*slot, expr, value);
+                        Ok(())
+                    }
+                    target => self.assign(target, value),
+                }
             }
             Statement::If { branches, .. } => self.conditional(branches),
         }
@@ -59,11 +66,58 @@ impl Cx<'_> {
             }
             Target::Path(path) => self.assign_path(path, value),
             Target::Metadata(key) => self.assign_metadata(key.as_ref(), value),
-            Target::Variable(slot) => {
-                if let Some(variable) = self.variables.as_mut().and_then(|all| all.get_mut(*slot as usize)) {
-                    *variable = if matches!(value, Value::Delete) { None } else { Some(value) };
-                }
-                Ok(())
+            Target::Variable(_) => Ok(()),
+        }
+    }
+
+    fn assign_variable(&mut self, slot: u32, expr: &Expr, value: Value) {
+        let variable = match value {
+            Value::Delete => None,
+            value => Some(match self.aliased(expr, &value) {
+                Some(path) => Variable::Alias(path),
+                None => Variable::Value(value),
+            }),
+        };
+        if let Some(known) = self.variables.as_mut().and_then(|all| all.get_mut(slot as usize)) {
+            *known = variable;
+        }
+    }
+
+    /// The path in the tree under mutation that an expression leads to, if what is there can be edited.
+    fn aliased(&self, expr: &Expr, value: &Value) -> Option<Box<[Segment]>> {
+        if !matches!(self.tree, Some(This::Root)) || !self.below.is_empty() {
+            return None;
+        }
+        if let Expr::Variable(slot, _) = expr
+            && let Some(Some(Variable::Alias(path))) = self.variables.as_ref()?.get(*slot as usize)
+        {
+            return Some(path.clone());
+        }
+        let Expr::Field(field) = expr else { return None };
+        let live = match field.base {
+            Base::This => matches!(self.this, This::Root),
+            Base::Root => true,
+            Base::Named(..) => false,
+        };
+        let edited = matches!(value.kind(), Kind::Object | Kind::Array);
+        let gathered = field.path.iter().any(|segment| segment.text().as_bytes() == b"*");
+        (live && edited && !gathered).then(|| field.path.clone())
+    }
+
+    /// Before a write at `path`: variables whose container it replaces keep what they hold.
+    fn freeze(&mut self, path: &[Segment], deletes: bool) {
+        let Some(variables) = &mut self.variables else { return };
+        let Some(root) = self.below.first().unwrap_or(&self.root) else { return };
+        let same = |a: &Segment, b: &Segment| a.text() == b.text();
+        for variable in variables.iter_mut().flatten() {
+            let Variable::Alias(alias) = variable else { continue };
+            let common = path.iter().zip(alias.iter()).take_while(|(a, b)| same(a, b)).count();
+            let replaced = common == path.len();
+            // An item appended makes a new array, one deleted moves those behind it.
+            let appended = common == alias.len() && path.get(common).is_some_and(|next| next.text().as_bytes() == b"-");
+            let moved = deletes && common + 1 == path.len();
+            if replaced || appended || moved {
+                *variable = Variable::Value(root.get_path(alias).unwrap_or_default());
             }
         }
     }
@@ -74,14 +128,17 @@ impl Cx<'_> {
             Some(Kind::Array) => path.first().is_some_and(|segment| segment.text().as_bytes() == b"-"),
             Some(_) => false,
         };
+        let deletes = matches!(value, Value::Delete);
         if replaces {
             self.keep_tree();
+        } else if matches!(self.tree, Some(This::Root)) && self.below.is_empty() {
+            self.freeze(path, deletes);
         }
         let root = self.root.get_or_insert(Value::Nothing);
         if matches!(root.kind(), Kind::Null | Kind::Nothing) {
             *root = Value::object(Object::new());
         }
-        if matches!(value, Value::Delete) {
+        if deletes {
             root.delete_path(path);
             return Ok(());
         }
@@ -93,6 +150,7 @@ impl Cx<'_> {
         if !self.below.is_empty() || !matches!(self.tree, Some(This::Root)) {
             return;
         }
+        self.freeze(&[], false);
         let Some(root) = &self.root else { return };
         let old = This::Value(root.clone());
         for this in self.outer.iter_mut().chain([&mut self.this]) {
@@ -146,7 +204,7 @@ impl Cx<'_> {
     }
 
     fn enter(&mut self, map: &Map, value: Value) -> Result<Value, Fault> {
-        let variables = self.variables.replace(vec![None; map.variables]);
+        let variables = self.variables.replace(std::iter::repeat_with(|| None).take(map.variables).collect());
         self.below.push(self.root.replace(Value::Nothing));
         let result = self.within(value, |cx| cx.execute(&map.statements));
         let built = std::mem::replace(&mut self.root, self.below.pop().flatten());
