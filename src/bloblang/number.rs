@@ -247,6 +247,16 @@ pub fn format_shortest(value: f64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// As [`format_shortest`], for 32 bits.
+pub(crate) fn format_shortest32(value: f32) -> String {
+    if !value.is_finite() {
+        return format_shortest(value.into());
+    }
+    let mut out = Vec::with_capacity(24);
+    Decimal::of_f32(value).write_shortest(&mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Writes an integer in decimal.
 #[inline]
 pub(crate) fn write_int(value: i64, out: &mut Vec<u8>) {

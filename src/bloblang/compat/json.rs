@@ -137,18 +137,32 @@ pub(crate) fn json_error(bytes: &[u8]) -> JsonError {
     }
 }
 
+/// Length of the first document of a text, whatever follows it.
+pub(crate) fn first_document(bytes: &[u8]) -> Result<usize, JsonError> {
+    let mut scanner = Scanner { bytes, at: 0 };
+    scan_value(&mut scanner)?;
+    Ok(scanner.at)
+}
+
 fn scan(bytes: &[u8]) -> Result<(), JsonError> {
     let mut scanner = Scanner { bytes, at: 0 };
+    scan_value(&mut scanner)?;
+    scanner.blanks();
+    match scanner.bytes.get(scanner.at) {
+        None => Ok(()),
+        Some(byte) => Err(scanner.bad(*byte, "after top-level value")),
+    }
+}
+
+/// Reads one value with all that is in it.
+fn scan_value(scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
     let mut objects: Vec<bool> = Vec::new();
     let mut state = State::Value;
     loop {
-        scanner.blanks();
         if matches!(state, State::AfterValue) && objects.is_empty() {
-            return match scanner.bytes.get(scanner.at) {
-                None => Ok(()),
-                Some(byte) => Err(scanner.bad(*byte, "after top-level value")),
-            };
+            return Ok(());
         }
+        scanner.blanks();
         let byte = scanner.byte()?;
         state = match (state, byte) {
             (State::FirstItem, b']') | (State::FirstKey, b'}') => {
@@ -156,7 +170,7 @@ fn scan(bytes: &[u8]) -> Result<(), JsonError> {
                 objects.pop();
                 State::AfterValue
             }
-            (State::Value | State::FirstItem, _) => value(&mut scanner, byte, &mut objects)?,
+            (State::Value | State::FirstItem, _) => value(scanner, byte, &mut objects)?,
             (State::FirstKey | State::Key, b'"') => {
                 scanner.string()?;
                 State::AfterKey

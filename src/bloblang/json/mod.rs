@@ -129,6 +129,18 @@ impl Doc {
         index + self.node(index).extent()
     }
 
+    /// The text of a number beyond floats, if there is one.
+    pub(crate) fn huge_number(&self) -> Option<&str> {
+        let mut at = 0;
+        while let Some(node) = self.nodes.get(at).copied() {
+            if node.kind() == Kind::Number && crate::number::parse_float(self.raw(node)).is_none() {
+                return std::str::from_utf8(self.raw(node)).ok();
+            }
+            at += if node.kind().is_array() || node.kind().is_object() { 2 } else { 1 };
+        }
+        None
+    }
+
     /// Number of members or items of a container.
     #[inline]
     pub(crate) fn count(&self, index: u32) -> u32 {

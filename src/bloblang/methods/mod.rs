@@ -1,0 +1,35 @@
+//! Methods, a file a family. Those that decide when their target is evaluated are with the evaluator.
+
+mod arrays;
+mod coercion;
+mod csv;
+mod encoding;
+mod escape;
+mod hash;
+mod json;
+mod numbers;
+mod objects;
+mod regex;
+mod sorting;
+mod strings;
+mod target;
+mod time;
+
+use crate::spec::Spec;
+
+/// All families.
+pub(crate) static METHODS: &[&[Spec]] = &[
+    arrays::FAMILY,
+    coercion::FAMILY,
+    csv::FAMILY,
+    encoding::FAMILY,
+    escape::FAMILY,
+    hash::FAMILY,
+    json::FAMILY,
+    numbers::FAMILY,
+    objects::FAMILY,
+    regex::FAMILY,
+    sorting::FAMILY,
+    strings::FAMILY,
+    time::FAMILY,
+];

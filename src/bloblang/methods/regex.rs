@@ -1,0 +1,192 @@
+//! Methods with regular expressions.
+
+use std::sync::Arc;
+
+use regex::bytes::{Captures, Regex};
+
+use super::target::text;
+use crate::compat;
+use crate::error::Fault;
+use crate::eval::Cx;
+use crate::object::Object;
+use crate::spec::{Args, Param, Prepared, Spec};
+use crate::text::Text;
+use crate::value::Value;
+
+pub(super) static FAMILY: &[Spec] = &[
+    Spec::method("re_match", "Whether the pattern matches anywhere.", PATTERN, re_match).prepared(compile),
+    Spec::method("re_find_all", "All matches.", PATTERN, re_find_all).prepared(compile),
+    Spec::method("re_find_all_submatch", "All matches with their groups.", PATTERN, re_find_all_submatch)
+        .prepared(compile),
+    Spec::method("re_find_object", "The groups of the first match by name.", PATTERN, re_find_object)
+        .prepared(compile),
+    Spec::method("re_find_all_object", "The groups of all matches by name.", PATTERN, re_find_all_object)
+        .prepared(compile),
+    Spec::method("re_replace", "As `re_replace_all`.", REPLACE, re_replace_all).prepared(compile),
+    Spec::method("re_replace_all", "Replaces all matches; `$1` stands for a group.", REPLACE, re_replace_all)
+        .prepared(compile),
+];
+
+const PATTERN: &[Param] = &[Param::string("pattern", "The pattern.")];
+const REPLACE: &[Param] = &[Param::string("pattern", "The pattern."), Param::string("value", "What to put instead.")];
+
+/// A compiled pattern with the keys of its groups and, for replacing, the pieces of the replacement.
+struct Pattern {
+    regex: Regex,
+    keys: Vec<Text>,
+    replacement: Vec<Piece>,
+}
+
+/// A piece of a replacement.
+enum Piece {
+    Text(Vec<u8>),
+    Group(usize),
+}
+
+fn compile(args: &Args<'_>) -> Result<Prepared, Fault> {
+    let regex = compat::regex::compile(&args.str(0)).map_err(Fault::new)?;
+    let names: Vec<Option<&str>> = regex.capture_names().map(|name| name.map(|name| name.strip_prefix('_').unwrap_or(name))).collect();
+    let keys = names.iter().enumerate().map(|(at, name)| name.map_or_else(|| Text::from(at.to_string()), Text::from)).collect();
+    let replacement = pieces(args.bytes(1).unwrap_or_default(), &names);
+    Ok(Arc::new(Pattern { regex, keys, replacement }))
+}
+
+/// Reads a replacement: `$name`, `${name}`, `$$`; unknown groups are empty.
+fn pieces(text: &[u8], names: &[Option<&str>]) -> Vec<Piece> {
+    let mut out = Vec::new();
+    let mut literal = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = text.get(at).copied() {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        if byte != b'$' || rest.is_empty() {
+            literal.push(byte);
+            at += 1;
+            continue;
+        }
+        if rest.first() == Some(&b'$') {
+            literal.push(b'$');
+            at += 2;
+            continue;
+        }
+        let word = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let braced = rest.first() == Some(&b'{');
+        let name = rest.get(usize::from(braced)..).unwrap_or_default();
+        let len = word(name);
+        let closed = !braced || name.get(len) == Some(&b'}');
+        if len == 0 || !closed {
+            literal.push(b'$');
+            at += 1;
+            continue;
+        }
+        let name = name.get(..len).unwrap_or_default();
+        at += 1 + len + if braced { 2 } else { 0 };
+        if !literal.is_empty() {
+            out.push(Piece::Text(std::mem::take(&mut literal)));
+        }
+        let number = std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        let group = match number {
+            Some(number) => number.parse().ok(),
+            None => names.iter().position(|known| known.is_some_and(|known| known.as_bytes() == name)),
+        };
+        out.extend(group.map(Piece::Group));
+    }
+    if !literal.is_empty() {
+        out.push(Piece::Text(literal));
+    }
+    out
+}
+
+fn pattern<'a>(args: &Args<'a>) -> Result<&'a Pattern, Fault> {
+    args.prepared::<Pattern>().ok_or_else(|| Fault::new("the pattern was not compiled"))
+}
+
+fn string(bytes: &[u8]) -> Value {
+    Value::String(Text::new(bytes))
+}
+
+fn re_match(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 64)?;
+    Ok(pattern(args)?.regex.is_match(&text.bytes).into())
+}
+
+fn re_find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 16)?;
+    Ok(pattern(args)?.regex.find_iter(&text.bytes).map(|found| string(found.as_bytes())).collect())
+}
+
+/// The text of each group, empty where it took no part.
+fn groups<'a>(captures: &'a Captures<'a>) -> impl Iterator<Item = &'a [u8]> {
+    captures.iter().map(|group| group.map_or(&b""[..], |group| group.as_bytes()))
+}
+
+fn re_find_all_submatch(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 16)?;
+    let found = pattern(args)?.regex.captures_iter(&text.bytes);
+    Ok(found.map(|captures| groups(&captures).map(string).collect()).collect())
+}
+
+/// Groups by name. Of bytes they stay bytes.
+fn group_object(pattern: &Pattern, captures: &Captures<'_>, bytes: bool) -> Value {
+    let mut object = Object::with_capacity(pattern.keys.len());
+    for (key, group) in pattern.keys.iter().zip(groups(captures)) {
+        object.insert(key.clone(), if bytes { Value::bytes(group.to_vec()) } else { string(group) });
+    }
+    object.into()
+}
+
+fn re_find_object(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 64)?;
+    let pattern = pattern(args)?;
+    Ok(match pattern.regex.captures(&text.bytes) {
+        Some(captures) => group_object(pattern, &captures, text.is_bytes()),
+        None => Object::new().into(),
+    })
+}
+
+fn re_find_all_object(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 16)?;
+    let pattern = pattern(args)?;
+    let found = pattern.regex.captures_iter(&text.bytes);
+    Ok(found.map(|captures| group_object(pattern, &captures, text.is_bytes())).collect())
+}
+
+fn re_replace_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    let text = text(&target)?;
+    cx.spend(text.bytes.len() as u64 / 16)?;
+    let pattern = pattern(args)?;
+    let mut out = Vec::with_capacity(text.bytes.len());
+    let mut from = 0;
+    let literal = pattern.replacement.iter().all(|piece| matches!(piece, Piece::Text(_)));
+    let mut replace = |start: usize, end: usize, captures: Option<&Captures<'_>>| {
+        out.extend_from_slice(text.bytes.get(from..start).unwrap_or_default());
+        for piece in &pattern.replacement {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Group(group) => {
+                    let group = captures.and_then(|captures| captures.get(*group));
+                    out.extend_from_slice(group.map_or(&b""[..], |group| group.as_bytes()));
+                }
+            }
+        }
+        from = end;
+        if out.len() > super::strings::MAX_BYTES { Err(Fault::new("result is too large")) } else { Ok(()) }
+    };
+    if literal {
+        for found in pattern.regex.find_iter(&text.bytes) {
+            replace(found.start(), found.end(), None)?;
+        }
+    } else {
+        for captures in pattern.regex.captures_iter(&text.bytes) {
+            if let Some(found) = captures.get(0) {
+                replace(found.start(), found.end(), Some(&captures))?;
+            }
+        }
+    }
+    out.extend_from_slice(text.bytes.get(from..).unwrap_or_default());
+    Ok(string(&out))
+}
