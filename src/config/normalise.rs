@@ -1,0 +1,129 @@
+//! A config as it is shown: sections with their defaults, fields in the order of their specs, unknown ones dropped,
+//! components by their names, secrets hidden. Components show only what was written.
+
+use crate::Node;
+use weir_core::{
+    build_error::BuildError,
+    field::{Field, FieldType, Shape},
+    kind::Kind,
+    node::{Position, Tag, Value},
+    prepare::default_node,
+    registry::Registry,
+    spec::Body,
+};
+
+/// What stands in for a secret.
+const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
+
+/// Normalises a config of these sections. Anything but an object is an empty one.
+pub fn normalise(node: &Node, sections: &'static [Field], registry: &Registry) -> Result<Node, BuildError> {
+    Normaliser { registry }.sections(sections, node)
+}
+
+struct Normaliser<'a> {
+    registry: &'a Registry,
+}
+
+impl Normaliser<'_> {
+    fn sections(&self, fields: &'static [Field], node: &Node) -> Result<Node, BuildError> {
+        let mut entries = Vec::with_capacity(fields.len());
+        for field in fields {
+            let given = node.get(field.name);
+            let value = match (field.ty, field.shape) {
+                (FieldType::Object(inner), Shape::One) => {
+                    self.sections(inner, given.unwrap_or(&Node::map(Vec::new())))?
+                }
+                (FieldType::Object(_), Shape::List) if given.is_none() => Node::list(Vec::new()),
+                _ => match (given, field.default) {
+                    (Some(given), _) => self.shaped(field, field.shape, given)?,
+                    (None, Some(default)) => default_node(default),
+                    (None, None) => continue,
+                },
+            };
+            entries.push((Node::string(field.name), value));
+        }
+        Ok(Node::map(entries))
+    }
+
+    /// The known fields that were written.
+    fn object(&self, fields: &'static [Field], node: &Node) -> Result<Node, BuildError> {
+        if node.as_map().is_none() || fields.is_empty() {
+            return Ok(node.clone());
+        }
+        let mut entries = Vec::new();
+        for field in fields {
+            if let Some(value) = node.get(field.name) {
+                let value = self.shaped(field, field.shape, value).map_err(|error| error.at(field.name))?;
+                entries.push((Node::string(field.name), value));
+            }
+        }
+        Ok(node.with_value(Value::Map(entries)))
+    }
+
+    fn shaped(&self, field: &Field, shape: Shape, node: &Node) -> Result<Node, BuildError> {
+        match (shape, node.value()) {
+            (Shape::One, _) => self.one(field, node),
+            (Shape::List | Shape::ListOfLists, Value::List(items)) => {
+                let inner = if shape == Shape::ListOfLists { Shape::List } else { Shape::One };
+                let items = items.iter().map(|item| self.shaped(field, inner, item)).collect::<Result<_, _>>()?;
+                Ok(node.with_value(Value::List(items)))
+            }
+            (Shape::Map, Value::Map(entries)) => {
+                let entry = |(key, value): &(Node, Node)| Ok((key.clone(), self.one(field, value)?));
+                let entries = entries.iter().map(entry).collect::<Result<_, BuildError>>()?;
+                Ok(node.with_value(Value::Map(entries)))
+            }
+            _ => Ok(node.clone()),
+        }
+    }
+
+    fn one(&self, field: &Field, node: &Node) -> Result<Node, BuildError> {
+        match field.ty {
+            FieldType::Object(fields) => self.object(fields, node),
+            FieldType::Component(kind) => self.component(kind, node),
+            _ if field.secret && node.as_str().is_some_and(|text| !text.is_empty()) => {
+                Ok(Node::string(SCRUBBED).with_position(node.position()))
+            }
+            _ => Ok(node.clone()),
+        }
+    }
+
+    fn component(&self, kind: Kind, node: &Node) -> Result<Node, BuildError> {
+        if node.as_map().is_none_or(<[_]>::is_empty) {
+            return Ok(node.clone());
+        }
+        // What is wrong here is told without its line: what is shown has none.
+        let chosen = self.registry.infer(kind, node).map_err(|error| BuildError::new(error.message()))?;
+        let Some(outline) = self.registry.outline(kind, chosen.name) else { return Ok(node.clone()) };
+        let body = node.get(chosen.name).or_else(|| node.get("plugin"));
+        let body = match (body, &outline.body) {
+            (Some(body), Body::Fields(fields) | Body::Checked(fields, _)) => self.object(fields, body)?,
+            (Some(body), Body::Single(field)) => self.shaped(field, field.shape, body)?,
+            (Some(body), Body::List(field)) => self.shaped(field, Shape::List, body)?,
+            (Some(body), Body::Map(field)) => self.shaped(field, Shape::Map, body)?,
+            (Some(body), Body::Empty) => body.clone(),
+            (None, _) => Node::map(Vec::new()),
+        };
+        let mut entries = Vec::new();
+        let mut keep = |name: &str, value: Option<&Node>| {
+            if let Some(value) = value {
+                entries.push((Node::string(name), value.clone()));
+            }
+        };
+        keep("label", node.get("label").filter(|_| kind.reserved().contains(&"label") && chosen.name != "resource"));
+        keep(chosen.name, Some(&body));
+        if matches!(kind, Kind::Input | Kind::Output)
+            && let Some(processors) = node.get("processors")
+            && !processors.as_list().is_some_and(<[_]>::is_empty)
+        {
+            let field = Field::processors("processors", "");
+            keep("processors", Some(&self.shaped(&field, Shape::List, processors)?));
+        }
+        keep("meta", node.get("meta"));
+        if kind == Kind::Metrics {
+            let none = Node::scalar("", Tag::Str);
+            keep("mapping", Some(node.get("mapping").unwrap_or(&none)));
+        }
+        Ok(Node::new(Value::Map(entries), Position::default()))
+    }
+}

@@ -1,0 +1,33 @@
+//! The environment variables that configs see: those of the process, overwritten by files (`-e`).
+
+use super::lint::unreadable;
+use std::{collections::HashMap, fs};
+
+/// Finds a variable's value.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The variables of files over those of the process.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    files: HashMap<String, String>,
+}
+
+impl Variables {
+    /// Reads files of variables; later ones win. The error is what to print.
+    pub fn read(paths: &[String]) -> Result<Self, String> {
+        let mut files = HashMap::new();
+        for path in paths {
+            let bytes = fs::read(path)
+                .map_err(|error| format!("failed to read dotenv file: {}", unreadable(path, &error)))?;
+            let variables = weir_config::dotenv::parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|error| format!("failed to parse dotenv file: {error}"))?;
+            files.extend(variables);
+        }
+        Ok(Self { files })
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.files.get(name).cloned().or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+}
