@@ -1,9 +1,7 @@
 //! Texts in the words of the reference's own standard library, made from typed errors.
 
-use std::fmt;
-
 use crate::json::JsonError;
-use crate::value::{ArrayProblem, Kind, Value};
+use crate::value::ArrayProblem;
 
 pub(crate) mod duration;
 pub(crate) mod html;
@@ -36,13 +34,15 @@ pub(crate) fn array_problem(position: usize, problem: &ArrayProblem) -> String {
     }
 }
 
-/// Appends a value to a type error, in brackets: strings quoted but not escaped, numbers, booleans, nothing else.
-pub(crate) fn write_shown(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
-    match value.kind() {
-        Kind::String => write!(f, " (\"{}\")", value.to_text()),
-        Kind::Number | Kind::Bool => write!(f, " ({})", value.to_text()),
-        _ => Ok(()),
-    }
+/// What went wrong with a file.
+pub(crate) fn file_error(verb: &str, path: &str, error: &std::io::Error) -> String {
+    let cause = match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => return format!("read {path}: is a directory"),
+        _ => error.to_string(),
+    };
+    format!("{verb} {path}: {cause}")
 }
 
 /// A failure of one of the reference's number parsers.

@@ -43,7 +43,7 @@ impl Environment {
             families.iter().flat_map(|family| family.iter()).flat_map(|specs| specs.iter()).map(|spec| (spec.name, spec)).collect()
         };
         let tables = Tables {
-            functions: table(&[crate::eval::FUNCTIONS]),
+            functions: table(&[crate::eval::FUNCTIONS, crate::functions::FUNCTIONS]),
             methods: table(&[crate::eval::METHODS, crate::methods::METHODS]),
         };
         Self { tables: Arc::new(tables), loader: Arc::new(read_file), folder: PathBuf::new() }

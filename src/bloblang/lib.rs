@@ -5,6 +5,7 @@ mod compile;
 mod environment;
 mod error;
 mod eval;
+mod functions;
 mod interpolate;
 mod json;
 mod message;

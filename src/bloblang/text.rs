@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Longest string held without an allocation, in bytes.
-pub const INLINE: usize = 22;
+pub(crate) const INLINE: usize = 22;
 
 /// A string value. It may hold any bytes, since slicing works on bytes and may split a character.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Text {
 }
 
 /// Text of bytes, each byte outside valid UTF-8 becoming one U+FFFD.
-pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(replace_invalid(bytes)),

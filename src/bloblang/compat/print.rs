@@ -201,13 +201,13 @@ impl Printer {
     }
 
     /// A value a verb does not fit.
-    fn bad(&mut self, value: &Value, verb: char) {
+    fn bad(&mut self, value: &Value, verb: char, spec: &Spec) {
         self.out.extend_from_slice(format!("%!{verb}(").as_bytes());
         if !matches!(value, Value::Null) {
             self.out.extend_from_slice(go_type(value).as_bytes());
             self.out.push(b'=');
         }
-        self.value(value, 'v', &Spec::default(), 0);
+        self.value(value, 'v', spec, 0);
         self.out.push(b')');
     }
 
@@ -246,7 +246,7 @@ impl Printer {
         }
         if let Some(text) = value.number_text() {
             let text = text.to_owned();
-            return if "vsxXq".contains(verb) { self.text(text.as_bytes(), verb, spec) } else { self.bad_text("json.Number", text.as_bytes(), verb) };
+            return if "vsxXq".contains(verb) { self.text(text.as_bytes(), verb, spec) } else { self.bad_text("json.Number", text.as_bytes(), verb, spec) };
         }
         match value {
             Value::Float(n) => return self.float(value, *n, verb, spec),
@@ -270,11 +270,11 @@ impl Printer {
             if "vsxXq".contains(verb) {
                 return self.text(&bytes, verb, spec);
             }
-            return self.bad_text(go_type(value), &bytes, verb);
+            return self.bad_text(go_type(value), &bytes, verb, spec);
         }
         match (value.as_bool(), verb) {
             (Some(bool), 't' | 'v') => return self.pad(if bool { b"true" } else { b"false" }, &Spec { zero: false, ..*spec }),
-            (Some(_), _) => return self.bad(value, verb),
+            (Some(_), _) => return self.bad(value, verb, spec),
             _ => {}
         }
         if let Some(object) = value.to_object() {
@@ -305,9 +305,9 @@ impl Printer {
         }
     }
 
-    fn bad_text(&mut self, kind: &str, text: &[u8], verb: char) {
+    fn bad_text(&mut self, kind: &str, text: &[u8], verb: char, spec: &Spec) {
         self.out.extend_from_slice(format!("%!{verb}({kind}=").as_bytes());
-        self.out.extend_from_slice(text);
+        self.text(text, 'v', spec);
         self.out.push(b')');
     }
 
@@ -359,8 +359,8 @@ impl Printer {
                 };
                 return self.pad(shown.as_bytes(), spec);
             }
-            'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 's' | 't' => return self.bad(value, verb),
-            _ => return self.bad(value, verb),
+            'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 's' | 't' => return self.bad(value, verb, spec),
+            _ => return self.bad(value, verb, spec),
         };
         let sign = if negative { "-" } else if spec.plus { "+" } else if spec.space { " " } else { "" };
         let mut wanted = spec.precision.unwrap_or(0);
@@ -386,7 +386,7 @@ impl Printer {
                 (None, Value::Narrow(Narrow::Float32(narrow))) => crate::number::format_shortest32(narrow.abs()),
                 (None, _) => crate::number::format_shortest(number.abs()),
             },
-            _ => return self.bad(value, verb),
+            _ => return self.bad(value, verb, spec),
         };
         let body = if verb.is_uppercase() { body.to_uppercase() } else { body };
         let negative = number.is_sign_negative();
@@ -420,6 +420,7 @@ mod tests {
             ("%[2]v %[1]v", vec![Value::Int(1), Value::Int(2)], "2 1"),
             ("%v", vec![Value::parse_json(&br#"{"b":[1,"x"],"a":true}"#[..]).unwrap()], "map[a:true b:[1 x]]"),
             ("%z", vec![Value::Int(1)], "%!z(int64=1)"),
+            ("%05d %5.2f", vec![Value::Number("5".into()), Value::Number("2.5".into())], "%!d(json.Number=00005) %!f(json.Number=   2.)"),
             ("%t %v", vec![Value::Bool(true), Value::Float(1e6)], "true 1e+06"),
             ("%T %T", vec![Value::Float(1.0), Value::Null], "float64 <nil>"),
             ("%v", vec![Value::bytes(&b"hi"[..])], "[104 105]"),

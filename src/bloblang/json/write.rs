@@ -79,11 +79,6 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn text(&self, start: usize, end: usize) -> &[u8] {
-        self.doc.bytes.get(start..end).unwrap_or_default()
-    }
-
-    #[inline]
     fn string(&mut self, index: u32) {
         let node = self.doc.node(index);
         let text = self.doc.bytes.get(node.offset() - 1..node.offset() + node.len() + 1).unwrap_or_default();

@@ -187,7 +187,7 @@ const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 
 fn z85(bytes: &[u8]) -> Result<String, Fault> {
     if bytes.len() % 4 != 0 {
-        return Err(Fault::new("z85: input length must be a multiple of 4"));
+        return Err(Fault::new("z85: wrongly aligned input data"));
     }
     let words = bytes.as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk));
     let digits = words.flat_map(base85);
@@ -196,7 +196,7 @@ fn z85(bytes: &[u8]) -> Result<String, Fault> {
 
 fn decode_z85(text: &[u8]) -> Result<Vec<u8>, Fault> {
     if text.len() % 5 != 0 {
-        return Err(Fault::new("z85: input length must be a multiple of 5"));
+        return Err(Fault::new("z85: wrongly aligned input data"));
     }
     let mut out = Vec::with_capacity(text.len() / 5 * 4);
     for (at, chunk) in text.chunks(5).enumerate() {

@@ -16,6 +16,7 @@ mod target;
 mod time;
 
 use crate::spec::Spec;
+pub(crate) use numbers::to_int;
 
 /// All families.
 pub(crate) static METHODS: &[&[Spec]] = &[

@@ -6,7 +6,7 @@ use crate::compat;
 use crate::error::Fault;
 use crate::eval::Cx;
 use crate::number::{Narrow, Num};
-use crate::spec::{Args, Param, Spec};
+use crate::spec::{Args, Param, Query, Spec};
 use crate::value::{Kind, Value};
 
 pub(super) static FAMILY: &[Spec] = &[
@@ -17,7 +17,7 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::method("log10", "The decimal logarithm.", &[], log10),
     Spec::method("max", "The largest number of an array.", &[], max),
     Spec::method("min", "The smallest number of an array.", &[], min),
-    Spec::method("sum", "The sum of an array's numbers.", &[], sum),
+    Spec::lazy("sum", "The sum of an array's numbers.", &[], sum),
     Spec::method("bitwise_and", "Both bits.", BITS, bitwise_and),
     Spec::method("bitwise_or", "Either bit.", BITS, bitwise_or),
     Spec::method("bitwise_xor", "One bit but not the other.", BITS, bitwise_xor),
@@ -110,11 +110,12 @@ fn min(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     extreme(&target, |value, best| value < best)
 }
 
-fn sum(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+fn sum(cx: &mut Cx<'_>, source: &Query, _: &Args<'_>) -> Result<Value, Fault> {
+    let target = cx.eval(source)?;
     if target.kind() == Kind::Number && target.as_number().is_some() {
         return Ok(target);
     }
-    let items = array(&target)?;
+    let items = array(&target).map_err(|fault| fault.from_source(&source.0.source()))?;
     let (mut total, mut failed) = (0.0, None);
     for (index, item) in items.iter().enumerate() {
         match float(item) {
@@ -193,7 +194,7 @@ fn float_to_int(value: f64) -> Result<i64, String> {
 }
 
 /// The value as a signed integer.
-fn to_int(value: &Value) -> Result<i64, Fault> {
+pub(crate) fn to_int(value: &Value) -> Result<i64, Fault> {
     if let Some(text) = value.number_text() {
         return compat::parse_int_text(text, 10, 64).map_err(|cause| Fault::new(compat::parse_error("ParseInt", text, cause)));
     }

@@ -198,6 +198,8 @@ fn map_each_key(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value
         let result = cx.call(query, Value::String(Text::new(&key)))?;
         match (result.kind(), result.as_bytes()) {
             (Kind::Nothing, _) => mapped.insert(key, value),
+            // Of keys that fall together the first in order keeps its place.
+            (Kind::String, Some(name)) if mapped.contains_key(&name) => {}
             (Kind::String, Some(name)) => mapped.insert(name, value),
             _ => return Err(Fault::expected("string", &result).context("unexpected result from key mapping")),
         }

@@ -8,8 +8,8 @@ use crate::spec::{Args, Param, Query, Spec};
 use crate::value::{Kind, Value};
 
 pub(super) static FAMILY: &[Spec] = &[
-    Spec::method("sort", "Sorts numbers or strings, or by a comparison.", SORT, sort),
-    Spec::method("sort_by", "Sorts by what a query makes of each item.", SORT_BY, sort_by),
+    Spec::lazy("sort", "Sorts numbers or strings, or by a comparison.", SORT, sort),
+    Spec::lazy("sort_by", "Sorts by what a query makes of each item.", SORT_BY, sort_by),
 ];
 
 const SORT: &[Param] = &[Param::query("compare", "Whether `left` comes before `right`.").optional()];
@@ -31,12 +31,13 @@ fn before(left: &Value, right: &Value, label: impl Fn(usize, Fault) -> Fault) ->
     }
 }
 
-/// Sorts an array; the first failing comparison ends it.
+/// Sorts an array; the first failing comparison ends it, and its error is not prefixed with the target's name.
 fn sorted(
     target: &Value,
+    source: &Query,
     mut less: impl FnMut(&[Value], usize, usize) -> Result<bool, Fault>,
 ) -> Result<Value, Fault> {
-    let Some(items) = target.to_array() else { return Err(Fault::expected("array", target)) };
+    let Some(items) = target.to_array() else { return Err(Fault::expected("array", target).from_source(&source.0.source())) };
     let mut items = items.to_vec();
     let mut failed = None;
     Sorter::new(&mut items, |items: &[Value], i, j| {
@@ -59,24 +60,26 @@ fn at(items: &[Value], index: usize) -> &Value {
     items.get(index).unwrap_or(&Value::Null)
 }
 
-fn sort(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+fn sort(cx: &mut Cx<'_>, source: &Query, args: &Args<'_>) -> Result<Value, Fault> {
+    let target = cx.eval(source)?;
     let Some(compare) = args.query(0) else {
-        return sorted(&target, |items, i, j| {
+        return sorted(&target, source, |items, i, j| {
             cx.spend(1)?;
             let label = |side, fault: Fault| fault.context(format!("sort element {}", if side == 0 { i } else { j }));
             before(at(items, i), at(items, j), label)
         });
     };
-    sorted(&target, |items, i, j| {
+    sorted(&target, source, |items, i, j| {
         let sides = pair(("left", at(items, i).clone()), ("right", at(items, j).clone()));
         let result = cx.call(compare, sides)?;
         boolean(&result).ok_or_else(|| Fault::expected("bool", &result).from_source(&"sort argument".into()))
     })
 }
 
-fn sort_by(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+fn sort_by(cx: &mut Cx<'_>, source: &Query, args: &Args<'_>) -> Result<Value, Fault> {
+    let target = cx.eval(source)?;
     let query: &Query = args.query(0).ok_or_else(|| Fault::new("missing query argument"))?;
-    sorted(&target, |items, i, j| {
+    sorted(&target, source, |items, i, j| {
         let left = cx.call(query, at(items, i).clone())?;
         let right = cx.call(query, at(items, j).clone())?;
         before(&left, &right, |side, fault| {

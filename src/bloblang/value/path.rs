@@ -49,10 +49,24 @@ pub fn dot_path(segments: &[Segment]) -> String {
 /// Why a path could not be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathError {
-    /// Something on the way is no object: its path (empty for the root) and type.
-    NotObject { path: String, culprit: String, kind: Kind },
+    /// Something on the way is no object.
+    NotObject {
+        /// The path to set.
+        path: String,
+        /// The path of what is in the way.
+        culprit: String,
+        /// Its type.
+        kind: Kind,
+    },
     /// An array on the way does not take the segment.
-    Array { path: String, position: usize, problem: ArrayProblem },
+    Array {
+        /// The path to set.
+        path: String,
+        /// Which segment, from 0.
+        position: usize,
+        /// What is wrong with it.
+        problem: ArrayProblem,
+    },
 }
 
 /// What is wrong with a segment applied to an array.

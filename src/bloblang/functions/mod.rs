@@ -1,0 +1,10 @@
+//! Functions, a file a family. Those that look at the message are with the evaluator.
+
+mod general;
+mod outside;
+mod random;
+
+use crate::spec::Spec;
+
+/// All families.
+pub(crate) static FUNCTIONS: &[&[Spec]] = &[general::FAMILY, outside::FAMILY, random::FAMILY];
