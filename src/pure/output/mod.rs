@@ -1,0 +1,28 @@
+//! Outputs that write nothing outside, or pass messages to other outputs.
+
+mod broker;
+mod drop;
+mod fallback;
+mod inproc;
+mod kept;
+mod reject;
+mod reject_errored;
+mod resend;
+mod resource;
+mod switch;
+mod sync_response;
+
+use weir_core::registry::OutputSpec;
+
+/// Every output of this folder, sorted by name.
+pub static SPECS: &[&OutputSpec] = &[
+    &broker::SPEC,
+    &drop::SPEC,
+    &fallback::SPEC,
+    &inproc::SPEC,
+    &reject::SPEC,
+    &reject_errored::SPEC,
+    &resource::SPEC,
+    &switch::SPEC,
+    &sync_response::SPEC,
+];
