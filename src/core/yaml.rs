@@ -5,7 +5,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 /// How deep a document may nest.
-pub const MAX_DEPTH: usize = 500;
+pub const MAX_DEPTH: usize = 250;
 
 /// How many nodes a document may have once its aliases are expanded, beyond ten for each written one.
 const MAX_EXPANSION: usize = 100_000;
@@ -44,40 +44,41 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
         return Err(YamlError { line: 0, message: "control characters are not allowed".into() });
     }
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder::default();
+    let mut builder = Builder { text, ..Builder::default() };
     while let Some(event) = parser.next_event() {
         let (event, span) = event?;
-        if let Some(node) = builder.event(event, span)? {
-            return Ok(node);
-        }
+        builder.event(event, span)?;
         if builder.ended {
             break;
         }
     }
-    Ok(Node::null())
+    Ok(builder.root.unwrap_or_else(Node::null))
 }
 
 /// A list or map that is not closed yet.
 struct Open {
     is_map: bool,
     items: Vec<Node>,
-    position: Option<Position>,
+    position: Position,
     anchor: usize,
     /// Nodes in it, aliases expanded.
     weight: usize,
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    text: &'a str,
+    /// The lines of the text, once a block scalar needs them.
+    lines: Option<Vec<&'a str>>,
+    root: Option<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     written: usize,
     ended: bool,
 }
 
-impl Builder {
-    /// Takes an event; gives the root once it is complete.
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<Option<Node>, YamlError> {
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         let position = Position {
             line: u32::try_from(span.start.line()).unwrap_or(u32::MAX),
             column: u32::try_from(span.start.col() + 1).unwrap_or(u32::MAX),
@@ -86,6 +87,8 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let scalar = scalar(text, style, tag.as_deref());
+                let is_block = matches!(scalar.style, Style::Literal | Style::Folded);
+                let position = if is_block { self.header(position) } else { position };
                 self.add(Node::new(Value::Scalar(scalar), position), anchor, 1, position)
             }
             Event::Alias(id) => {
@@ -100,23 +103,38 @@ impl Builder {
                     return fault("exceeded the maximum nesting depth");
                 }
                 let is_map = matches!(event, Event::MappingStart(..));
-                // A block collection starts where its first entry does; a flow collection at its bracket.
-                let position = (!span.is_empty()).then_some(position);
                 self.open.push(Open { is_map, items: Vec::new(), position, anchor, weight: 1 });
-                Ok(None)
+                Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(open) = self.open.pop() else { return Ok(None) };
-                let position = open.position.unwrap_or(position);
+                let Some(open) = self.open.pop() else { return Ok(()) };
+                let position = open.position;
                 let value = if open.is_map { Value::Map(pairs(open.items)) } else { Value::List(open.items) };
                 self.add(Node::new(value, position), open.anchor, open.weight, position)
             }
             Event::DocumentEnd | Event::StreamEnd => {
                 self.ended = true;
-                Ok(None)
+                Ok(())
             }
-            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => Ok(None),
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => Ok(()),
         }
+    }
+
+    /// Where the `|` or `>` of a block scalar is whose content starts at `content`.
+    fn header(&mut self, content: Position) -> Position {
+        let text = self.text;
+        let lines = self.lines.get_or_insert_with(|| text.lines().collect());
+        for line in (1..content.line).rev() {
+            let written = lines.get(line as usize - 1).copied().unwrap_or("");
+            let mut before = ' ';
+            for (index, (at, c)) in written.char_indices().enumerate() {
+                if matches!(c, '|' | '>') && before.is_whitespace() && ends_header(written.get(at + 1..).unwrap_or("")) {
+                    return Position { line, column: u32::try_from(index + 1).unwrap_or(u32::MAX) };
+                }
+                before = c;
+            }
+        }
+        content
     }
 
     fn add(
@@ -125,19 +143,29 @@ impl Builder {
         anchor: usize,
         weight: usize,
         position: Position,
-    ) -> Result<Option<Node>, YamlError> {
+    ) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), weight));
         }
         self.written += 1;
-        let Some(parent) = self.open.last_mut() else { return Ok(Some(node)) };
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
         parent.weight = parent.weight.saturating_add(weight);
         if parent.weight > MAX_EXPANSION.saturating_add(self.written.saturating_mul(10)) {
             return Err(YamlError { line: position.line, message: "document contains excessive aliasing".into() });
         }
         parent.items.push(node);
-        Ok(None)
+        Ok(())
     }
+}
+
+/// Whether this follows the `|` or `>` of a block scalar: indentation, chomping and a comment, if anything.
+fn ends_header(text: &str) -> bool {
+    let text = text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+    let rest = text.trim_start();
+    rest.is_empty() || rest.starts_with('#') && rest.len() < text.len()
 }
 
 fn pairs(items: Vec<Node>) -> Vec<(Node, Node)> {
@@ -300,7 +328,7 @@ mod tests {
     #[test]
     fn bombs_are_refused() {
         let deep = "[".repeat(100_000);
-        assert!(parse(&deep).unwrap_err().message.contains("depth"));
+        assert!(parse(&deep).unwrap_err().message.contains("limit"));
         let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for level in 1..9 {
             let item = format!("*a{},", level - 1).repeat(10);

@@ -1,1 +1,23 @@
-//! weir-engine.
+//! A stream assembled and run: components become nodes that work on frames, tasks pass the frames on, and the
+//! whole ends in phases.
+//!
+//! [`Engine::build`] makes a [`Stream`] that opens nothing yet; [`Stream::start`] runs it. What is acknowledged,
+//! replayed and counted is decided here, never in a component.
+
+mod batching;
+mod builder;
+mod chain;
+mod families;
+mod leaf_input;
+mod leaf_output;
+mod processed;
+mod resources;
+mod stream;
+mod strict;
+
+pub use builder::Engine;
+pub use resources::{BuiltResource, Resources};
+pub use stream::{End, Running, Stream, View};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,10 @@
-//! weir-io.
+//! Components on files, sockets and HTTP. They know the engine only as the context they are built in.
+
+mod codec;
+pub mod input;
+pub mod output;
+
+use weir_core::registry::Table;
+
+/// The components of this crate.
+pub static TABLE: Table = Table { inputs: input::SPECS, outputs: output::SPECS, ..Table::EMPTY };

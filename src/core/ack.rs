@@ -1,0 +1,150 @@
+//! Acknowledgement: where the outcome of a logical batch goes back to.
+//!
+//! Every logical batch carries a slot of an [`Origin`]. Exactly one outcome is told for a slot each time the
+//! batch was handed out; a frame that is dropped tells `Closed` for what it still holds, so a panic or an
+//! aborted task loses nothing.
+
+use crate::{error::Error, frame::Frame};
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+use weir_bloblang::Message;
+
+/// Where batches came from and their outcomes return to.
+pub trait Origin: Send + Sync {
+    /// The batch of `slot` has met its end.
+    fn settle(&self, slot: u32, outcome: Result<(), Failure>);
+}
+
+/// Why a batch was not delivered.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The first or general error.
+    pub error: Error,
+    /// Tags of the messages that failed, when all of them are known; the others were delivered.
+    pub failed: Option<Vec<u32>>,
+}
+
+impl Failure {
+    /// The whole batch failed.
+    pub fn all(error: Error) -> Self {
+        Self { error, failed: None }
+    }
+}
+
+/// What a [`Writer`](crate::output::Writer) says of a batch that it could not write, or only in part.
+#[derive(Debug, Clone)]
+pub struct WriteError {
+    /// The first or general error.
+    pub error: Error,
+    /// Index and error of each message that failed; empty: all failed by `error`.
+    pub failed: Vec<(usize, Error)>,
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        Self { error, failed: Vec::new() }
+    }
+}
+
+impl WriteError {
+    /// Only these messages failed. `None` when the list is empty.
+    pub fn some(failed: Vec<(usize, Error)>) -> Option<Self> {
+        Some(Self { error: failed.first()?.1.clone(), failed })
+    }
+}
+
+/// One place in an ack that several frames share: when the last of them is gone, their failures, joined, are the
+/// outcome.
+pub struct Fork {
+    origin: Arc<dyn Origin>,
+    slot: u32,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Fork {
+    /// Shares this place. It is settled once this and every branch are dropped.
+    pub fn new(origin: Arc<dyn Origin>, slot: u32) -> Arc<Self> {
+        Arc::new(Self { origin, slot, failure: Mutex::new(None) })
+    }
+
+    /// A logical batch that shares the place.
+    pub fn branch(self: &Arc<Self>, messages: Vec<Message>) -> Frame {
+        let mut frame = Frame::new(Arc::clone(self) as Arc<dyn Origin>);
+        frame.push(messages, 0);
+        frame
+    }
+
+    /// Adds a failure to the outcome.
+    pub fn fail(&self, failure: Failure) {
+        let mut joined = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *joined = Some(match joined.take() {
+            None => failure,
+            Some(Failure { error, failed: Some(mut tags) }) => {
+                let failed = failure.failed.map(|more| {
+                    tags.extend(more);
+                    tags
+                });
+                Failure { error, failed }
+            }
+            Some(whole) => whole,
+        });
+    }
+}
+
+impl Origin for Fork {
+    fn settle(&self, _: u32, outcome: Result<(), Failure>) {
+        if let Err(failure) = outcome {
+            self.fail(failure);
+        }
+    }
+}
+
+impl Drop for Fork {
+    fn drop(&mut self) {
+        let failure = mem::take(self.failure.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.origin.settle(self.slot, failure.map_or(Ok(()), Err));
+    }
+}
+
+/// Owes an outcome to a batch that was taken out of its frame; dropped, it says `Closed`.
+pub struct Owed(Option<(Arc<dyn Origin>, u32)>);
+
+impl Owed {
+    /// Takes over the outcome of `slot`.
+    pub fn new(origin: Arc<dyn Origin>, slot: u32) -> Self {
+        Self(Some((origin, slot)))
+    }
+
+    /// Settles it.
+    pub fn settle(mut self, outcome: Result<(), Failure>) {
+        if let Some((origin, slot)) = self.0.take() {
+            origin.settle(slot, outcome);
+        }
+    }
+
+    /// Passes it on with one batch, or with several that share it; none: delivered.
+    pub fn pass(mut self, mut batches: crate::processor::Batches) -> Vec<Frame> {
+        let Some((origin, slot)) = self.0.take() else { return Vec::new() };
+        match batches.len() {
+            0 => {
+                origin.settle(slot, Ok(()));
+                Vec::new()
+            }
+            1 => batches.pop().map(|batch| Frame::single(batch, slot, origin)).into_iter().collect(),
+            _ => {
+                let fork = Fork::new(origin, slot);
+                batches.into_iter().map(|batch| fork.branch(batch)).collect()
+            }
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some((origin, slot)) = self.0.take() {
+            origin.settle(slot, Err(Failure::all(Error::Closed)));
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Frames: what travels between tasks.
+//!
+//! A frame holds as many logical batches as were ready, each with its own place in the ack, so that the cost of
+//! a channel, a wake-up or a lock is shared by hundreds of messages. Batch semantics stay by logical batch.
+
+use crate::{
+    ack::{Failure, Origin, WriteError},
+    error::Error,
+};
+use std::{mem, sync::Arc};
+use weir_bloblang::Message;
+
+/// At most so many logical batches travel in one frame.
+pub const MAX_BATCHES: usize = 256;
+/// A frame takes no further batch once it holds so many bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// `Message::tag` of a message whose place in its origin's batch is unknown.
+pub const UNTAGGED: u32 = u32::MAX;
+
+/// Where a logical batch ends in its frame, and its slot of the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Index after the batch's last message.
+    pub end: u32,
+    /// The batch's place in the ack.
+    pub slot: u32,
+}
+
+/// Logical batches on their way, of one origin.
+pub struct Frame {
+    messages: Vec<Message>,
+    marks: Vec<Mark>,
+    origin: Arc<dyn Origin>,
+}
+
+impl Frame {
+    /// An empty frame of `origin`.
+    pub fn new(origin: Arc<dyn Origin>) -> Self {
+        Self { messages: Vec::new(), marks: Vec::new(), origin }
+    }
+
+    /// Puts a frame together; `marks` must be in order and end at the number of messages.
+    pub fn from_parts(messages: Vec<Message>, marks: Vec<Mark>, origin: Arc<dyn Origin>) -> Self {
+        debug_assert_eq!(marks.last().map_or(0, |mark| mark.end as usize), messages.len());
+        Self { messages, marks, origin }
+    }
+
+    /// A frame of one logical batch.
+    pub fn single(messages: Vec<Message>, slot: u32, origin: Arc<dyn Origin>) -> Self {
+        let end = index(messages.len());
+        Self { messages, marks: vec![Mark { end, slot }], origin }
+    }
+
+    /// Adds a logical batch; an empty one is settled as delivered at once.
+    pub fn push(&mut self, batch: impl IntoIterator<Item = Message>, slot: u32) {
+        let before = self.messages.len();
+        self.messages.extend(batch);
+        if self.messages.len() == before {
+            return self.origin.settle(slot, Ok(()));
+        }
+        self.marks.push(Mark { end: index(self.messages.len()), slot });
+    }
+
+    /// All messages, batch after batch.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// All messages, to be changed in place.
+    pub fn messages_mut(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
+
+    /// The number of logical batches.
+    pub fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Whether no batch is left.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Where the outcomes go.
+    pub fn origin(&self) -> &Arc<dyn Origin> {
+        &self.origin
+    }
+
+    /// The logical batches with their slots.
+    pub fn batches(&self) -> impl Iterator<Item = (u32, &[Message])> {
+        let mut start = 0;
+        self.marks.iter().filter_map(move |mark| {
+            let batch = self.messages.get(start..mark.end as usize);
+            start = mark.end as usize;
+            batch.map(|batch| (mark.slot, batch))
+        })
+    }
+
+    /// Puts each batch through `step`, which takes from the batch and appends what is to go on. A batch of
+    /// which nothing goes on is settled as delivered.
+    pub fn rewrite(&mut self, mut step: impl FnMut(&mut [Message], &mut Vec<Message>)) {
+        let mut before = mem::take(&mut self.messages);
+        let mut after = Vec::with_capacity(before.len());
+        let mut start = 0;
+        let origin = &self.origin;
+        self.marks.retain_mut(|mark| {
+            let from = after.len();
+            if let Some(batch) = before.get_mut(start..mark.end as usize) {
+                step(batch, &mut after);
+            }
+            start = mark.end as usize;
+            mark.end = index(after.len());
+            if after.len() == from {
+                origin.settle(mark.slot, Ok(()));
+            }
+            after.len() > from
+        });
+        self.messages = after;
+    }
+
+    /// Cuts the frame into frames of one logical batch each, in order.
+    pub fn into_singles(mut self) -> Singles {
+        let marks = mem::take(&mut self.marks);
+        Singles { messages: mem::take(&mut self.messages).into_iter(), marks: marks.into_iter(), taken: 0, origin: Arc::clone(&self.origin) }
+    }
+
+    /// Takes the frame apart; who does owes every slot an outcome.
+    pub fn into_parts(mut self) -> (Vec<Message>, Vec<Mark>, Arc<dyn Origin>) {
+        (mem::take(&mut self.messages), mem::take(&mut self.marks), Arc::clone(&self.origin))
+    }
+
+    /// Settles every batch as delivered.
+    pub fn deliver(mut self) {
+        for mark in mem::take(&mut self.marks) {
+            self.origin.settle(mark.slot, Ok(()));
+        }
+    }
+
+    /// Settles every batch as failed.
+    pub fn fail(mut self, error: &Error) {
+        for mark in mem::take(&mut self.marks) {
+            self.origin.settle(mark.slot, Err(Failure::all(error.clone())));
+        }
+    }
+
+    /// Settles as the writer said; indexes count over the whole frame.
+    pub fn settle(mut self, outcome: Result<(), WriteError>) {
+        let error = match outcome {
+            Ok(()) => return self.deliver(),
+            Err(error) if error.failed.is_empty() => return self.fail(&error.error),
+            Err(error) => error,
+        };
+        let (messages, marks) = (mem::take(&mut self.messages), mem::take(&mut self.marks));
+        let mut start = 0;
+        for mark in marks {
+            let range = start..mark.end as usize;
+            start = mark.end as usize;
+            let mut failed = error.failed.iter().filter(|(at, _)| range.contains(at)).peekable();
+            let Some((_, first)) = failed.peek() else {
+                self.origin.settle(mark.slot, Ok(()));
+                continue;
+            };
+            let first = first.clone();
+            let tags: Vec<u32> =
+                failed.map(|(at, _)| messages.get(*at).map_or(UNTAGGED, |message| message.tag)).collect();
+            let known = !tags.contains(&UNTAGGED);
+            let failure = Failure { error: first, failed: known.then_some(tags) };
+            self.origin.settle(mark.slot, Err(failure));
+        }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        for mark in mem::take(&mut self.marks) {
+            self.origin.settle(mark.slot, Err(Failure::all(Error::Closed)));
+        }
+    }
+}
+
+/// Frames of one logical batch each; see [`Frame::into_singles`].
+pub struct Singles {
+    messages: std::vec::IntoIter<Message>,
+    marks: std::vec::IntoIter<Mark>,
+    taken: u32,
+    origin: Arc<dyn Origin>,
+}
+
+impl Iterator for Singles {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        let mark = self.marks.next()?;
+        let count = (mark.end - self.taken) as usize;
+        self.taken = mark.end;
+        let messages = self.messages.by_ref().take(count).collect();
+        Some(Frame::single(messages, mark.slot, Arc::clone(&self.origin)))
+    }
+}
+
+impl Drop for Singles {
+    fn drop(&mut self) {
+        for mark in self.marks.by_ref() {
+            self.origin.settle(mark.slot, Err(Failure::all(Error::Closed)));
+        }
+    }
+}
+
+/// Message counts of a frame fit 32 bits: a frame is at most [`MAX_BYTES`] plus one batch.
+fn index(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Book(Mutex<Vec<(u32, bool)>>);
+
+    impl Origin for Book {
+        fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
+            self.0.lock().unwrap().push((slot, outcome.is_ok()));
+        }
+    }
+
+    fn frame(book: &Arc<Book>) -> Frame {
+        let mut frame = Frame::new(Arc::clone(book) as Arc<dyn Origin>);
+        frame.push(["a", "b"].map(Message::new), 0);
+        frame.push([Message::new("c")], 1);
+        frame.push([Message::new("d")], 2);
+        frame
+    }
+
+    fn told(book: &Book) -> Vec<(u32, bool)> {
+        let mut told = book.0.lock().unwrap().clone();
+        told.sort_unstable();
+        told
+    }
+
+    #[test]
+    fn a_dropped_frame_fails_what_it_holds() {
+        let book = Arc::new(Book::default());
+        drop(frame(&book));
+        assert_eq!(told(&book), [(0, false), (1, false), (2, false)]);
+    }
+
+    #[test]
+    fn singles_that_nobody_took_fail() {
+        let book = Arc::new(Book::default());
+        let mut singles = frame(&book).into_singles();
+        singles.next().unwrap().deliver();
+        drop(singles);
+        assert_eq!(told(&book), [(0, true), (1, false), (2, false)]);
+    }
+
+    #[test]
+    fn a_batch_rewritten_to_nothing_is_delivered() {
+        let book = Arc::new(Book::default());
+        let mut frame = frame(&book);
+        frame.rewrite(|batch, out| {
+            out.extend(batch.iter().filter(|message| *message.content() != "c").cloned());
+        });
+        assert_eq!(told(&book), [(1, true)]);
+        assert_eq!(frame.batches().map(|(slot, batch)| (slot, batch.len())).collect::<Vec<_>>(), [(0, 2), (2, 1)]);
+        frame.deliver();
+    }
+
+    #[test]
+    fn a_partial_failure_hits_only_its_batch() {
+        let book = Arc::new(Book::default());
+        frame(&book).settle(Err(WriteError::some(vec![(2, Error::failed("no"))]).unwrap()));
+        assert_eq!(told(&book), [(0, true), (1, false), (2, true)]);
+    }
+}

@@ -1,0 +1,137 @@
+//! HTTP as components see it: they give handlers, the server owns listeners, limits and time-outs.
+
+use crate::build_error::BuildError;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A request, its body read whole within the server's limit.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The verb.
+    pub method: Method,
+    /// The path that was asked for, undecoded.
+    pub path: String,
+    /// Variables of the route's pattern (`/post/{id}`), in order.
+    pub variables: Vec<(String, String)>,
+    /// The query, undecoded, without `?`.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The peer's address without the port, if known.
+    pub remote: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+}
+
+/// An answer's body.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// Pieces as they come, until the sender is dropped.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Response {
+    /// An answer without special headers.
+    pub fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Whole(body.into()) }
+    }
+
+    /// A plain text error, ended by a line break as the reference does.
+    pub fn error(status: StatusCode, text: &str) -> Self {
+        let mut response = Self::new(status, format!("{text}\n"));
+        response
+            .headers
+            .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+        response.headers.insert("x-content-type-options", http::HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+/// Answers the requests of a route.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Answers one request.
+    async fn handle(&self, request: Request) -> Response;
+
+    /// What the path says with status 503 for a while after its last owner is gone.
+    fn closed(&self) -> &'static str {
+        "Service unavailable"
+    }
+}
+
+/// Cross-origin rules of a listener of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    /// Whether cross-origin requests are answered.
+    pub enabled: bool,
+    /// The origins; `*` for all.
+    pub allowed_origins: Vec<String>,
+}
+
+/// A listener of its own, apart from the server's.
+#[derive(Debug, Clone, Default)]
+pub struct Listener {
+    /// Host and port.
+    pub address: String,
+    /// PEM files of certificate and key; both or none.
+    pub tls: Option<(String, String)>,
+    /// Cross-origin rules.
+    pub cors: Cors,
+}
+
+/// A path that a component wants served.
+#[derive(Clone)]
+pub struct Route {
+    /// The pattern; `{name}` is one segment, a trailing `/` matches everything below.
+    pub path: String,
+    /// Said in `/endpoints`.
+    pub description: String,
+    /// A listener of its own; `None`: the server's, under the stream's prefix.
+    pub listener: Option<Listener>,
+    /// Who answers.
+    pub handler: Arc<dyn Handler>,
+}
+
+/// Serves a route for as long as it lives.
+pub trait Served: Send + Sync {}
+
+/// Where routes are served.
+pub trait HttpHost: Send + Sync {
+    /// Checks at build that the path may be served: that it claims no path of the server and stays under its
+    /// stream's prefix.
+    fn check(&self, stream: &str, path: &str) -> Result<(), BuildError>;
+    /// Begins to serve; the route ends when what is given back is dropped. The newest owner of a path serves it.
+    fn serve(&self, stream: &str, route: Route) -> Result<Box<dyn Served>, crate::error::Error>;
+}
+
+/// Serves nothing: for runs without an HTTP server, and tests.
+#[derive(Debug, Default)]
+pub struct NoHttp;
+
+impl Served for NoHttp {}
+
+impl HttpHost for NoHttp {
+    fn check(&self, _: &str, _: &str) -> Result<(), BuildError> {
+        Ok(())
+    }
+
+    fn serve(&self, _: &str, _: Route) -> Result<Box<dyn Served>, crate::error::Error> {
+        Ok(Box::new(Self))
+    }
+}

@@ -1,0 +1,446 @@
+//! From configuration nodes to assembled components.
+
+use crate::{
+    batching::{BatchedInput, BatchedOutput},
+    chain::{Chain, Step},
+    families,
+    leaf_input::LeafInput,
+    leaf_output::LeafOutput,
+    processed::{ProcessedInput, ProcessedOutput},
+    resources::{Resource, Resources},
+    stream::{Stream, View},
+};
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+use weir_config::stream::StreamConfig;
+use weir_core::{
+    batch::Policy,
+    build_error::BuildError,
+    cache::Cache,
+    checkpoint::Checkpoint,
+    component::Component,
+    context::{BuildContext, Environment},
+    expression::Mapping,
+    http::HttpHost,
+    input::{Input, InputComponent},
+    kind::Kind,
+    metrics::{Family, Metrics, Series},
+    node::Node,
+    output::{Output, OutputComponent},
+    pipe::Pipes,
+    processor::Processor,
+    rate_limit::RateLimit,
+    registry::{Chosen, Registry},
+    scanner::Scanner,
+    slot::Slot,
+    spec::Spec,
+    status::Connection,
+};
+
+/// What all streams of a process share.
+pub struct Engine {
+    /// Every component there is.
+    pub registry: Arc<Registry>,
+    /// Shared caches, rate limits, inputs, outputs and processors.
+    pub resources: Resources,
+    /// The named pipes of this process.
+    pub pipes: Arc<Pipes>,
+    /// Where HTTP paths are served.
+    pub http: Arc<dyn HttpHost>,
+    /// Strict error handling.
+    pub strict: bool,
+}
+
+/// Processors that the reference does not count.
+const UNCOUNTED: [&str; 4] = ["metric", "noop", "resource", "sync_response"];
+
+impl Engine {
+    /// Builds a stream. It reads local files and references at most, and opens nothing. `stored` are the
+    /// stream's checkpoints by component path.
+    pub fn build(
+        &self,
+        id: &str,
+        config: &StreamConfig,
+        stored: &HashMap<String, Arc<str>>,
+    ) -> Result<Stream, BuildError> {
+        let mut site = Site::new(self.environment(id), stored);
+        let input = Builder::new(self, &mut site, "root").input("input", &config.input)?;
+        let buffer = Builder::new(self, &mut site, "root").buffer(&config.buffer)?;
+        let chain = Builder::new(self, &mut site, "root").chain("pipeline.processors", &config.processors)?;
+        let output = Builder::new(self, &mut site, "root").output("output", &config.output)?;
+        let threads = usize::try_from(config.pipeline_threads).ok().filter(|threads| *threads > 0);
+        Ok(Stream {
+            environment: site.environment,
+            input,
+            buffer,
+            chain: Arc::new(chain),
+            threads: threads.unwrap_or_else(cores).min(MAX_THREADS),
+            output,
+            view: site.view,
+        })
+    }
+
+    pub(crate) fn environment(&self, id: &str) -> Environment {
+        Environment {
+            stream: id.to_owned(),
+            strict: self.strict,
+            http: Arc::clone(&self.http),
+            pipes: Arc::clone(&self.pipes),
+            soft_stop: CancellationToken::new(),
+            hard_stop: CancellationToken::new(),
+        }
+    }
+}
+
+/// More workers than this never help, and a typing error must not cost a million tasks.
+const MAX_THREADS: usize = 1024;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the components of one stream, or of one resource, are built into.
+pub(crate) struct Site<'a> {
+    pub(crate) environment: Environment,
+    pub(crate) view: View,
+    stored: &'a HashMap<String, Arc<str>>,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn new(environment: Environment, stored: &'a HashMap<String, Arc<str>>) -> Self {
+        let view =
+            View { inputs: Vec::new(), outputs: Vec::new(), metrics: Arc::default(), checkpoints: Vec::new() };
+        Self { environment, view, stored }
+    }
+
+    pub(crate) fn counting(mut self, metrics: Arc<Metrics>) -> Self {
+        self.view.metrics = metrics;
+        self
+    }
+}
+
+/// Builds the children of one component.
+pub(crate) struct Builder<'a, 'b> {
+    engine: &'a Engine,
+    site: &'a mut Site<'b>,
+    component: Arc<Component>,
+}
+
+impl<'a, 'b> Builder<'a, 'b> {
+    pub(crate) fn new(engine: &'a Engine, site: &'a mut Site<'b>, path: &str) -> Self {
+        let component = Arc::new(Component { path: path.to_owned(), ..Component::default() });
+        Self { engine, site, component }
+    }
+
+    /// Finds out which component is meant and gives its builder.
+    fn choose(&mut self, kind: Kind, at: &str, node: &Node) -> Result<(Chosen, Builder<'_, 'b>), BuildError> {
+        let chosen = self.engine.registry.infer(kind, node)?;
+        let component = Component {
+            name: chosen.name.to_owned(),
+            label: chosen.label.clone(),
+            path: format!("{}.{at}", self.component.path),
+        };
+        let builder = Builder { engine: self.engine, site: &mut *self.site, component: Arc::new(component) };
+        Ok((chosen, builder))
+    }
+
+    /// Says of which component an error is: only once, by the innermost; those around it say which child.
+    fn placed(&self, kind: Kind, error: BuildError) -> BuildError {
+        if is_placed(&error) {
+            return error;
+        }
+        error.context(format!("failed to init {kind} {}", self.component.described()))
+    }
+
+    pub(crate) fn chain(&mut self, at: &str, nodes: &[Node]) -> Result<Chain, BuildError> {
+        let steps: Result<Vec<Step>, BuildError> =
+            nodes.iter().enumerate().map(|(index, node)| self.step(&format!("{at}.{index}"), node)).collect();
+        Ok(Chain::new(steps?, self.site.environment.strict))
+    }
+
+    fn step(&mut self, at: &str, node: &Node) -> Result<Step, BuildError> {
+        let (chosen, mut builder) = self.choose(Kind::Processor, at, node)?;
+        let counted = !UNCOUNTED.contains(&chosen.name);
+        let series = counted.then(|| builder.series(&families::PROCESSOR));
+        let built = match builder.engine.registry.processor(chosen.name) {
+            Some(spec) => spec.build(&chosen.body, &mut builder),
+            None => Err(unknown(Kind::Processor, chosen.name)),
+        };
+        match built {
+            Ok(processor) => {
+                Ok(Step { processor: Arc::from(processor), component: Arc::clone(&builder.component), series })
+            }
+            Err(error) => Err(numbered(Kind::Processor, at, builder.placed(Kind::Processor, error))),
+        }
+    }
+
+    fn buffer(&mut self, node: &Node) -> Result<Option<Arc<dyn weir_core::buffer::Buffer>>, BuildError> {
+        let (chosen, mut builder) = self.choose(Kind::Buffer, "buffer", node)?;
+        if chosen.name == "none" {
+            return Ok(None);
+        }
+        match builder.engine.registry.buffer(chosen.name) {
+            Some(spec) => match spec.build(&chosen.body, &mut builder) {
+                Ok(buffer) => Ok(Some(Arc::from(buffer))),
+                Err(error) => Err(builder.placed(Kind::Buffer, error)),
+            },
+            None => Err(unknown(Kind::Buffer, chosen.name)),
+        }
+    }
+
+    fn leaf_connection(&mut self, kind: Kind) -> Arc<Connection> {
+        let connection = Arc::new(Connection::new(Arc::clone(&self.component)));
+        let view = &mut self.site.view;
+        if kind == Kind::Input { &mut view.inputs } else { &mut view.outputs }.push(Arc::clone(&connection));
+        connection
+    }
+
+    fn whole_input(&mut self, chosen: &Chosen, node: &Node) -> Result<Box<dyn Input>, BuildError> {
+        let spec =
+            self.engine.registry.input(chosen.name).ok_or_else(|| unknown(Kind::Input, chosen.name))?;
+        let mut input = match spec.build(&chosen.body, self)? {
+            InputComponent::Node(input) => input,
+            InputComponent::Reader(reader) => {
+                let (connection, series) = (self.leaf_connection(Kind::Input), self.series(&families::INPUT));
+                Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series))
+            }
+        };
+        if let Some(batching) = chosen.body.get("batching")
+            && let Some(policy) = self.batching(&format!("{}.batching", chosen.name), batching)?
+        {
+            input = Box::new(BatchedInput::new(input, policy, self.batching_series()));
+        }
+        let own = own_processors(node);
+        if own.is_empty() {
+            return Ok(input);
+        }
+        Ok(Box::new(ProcessedInput::new(input, self.own_chain(own)?)))
+    }
+
+    fn whole_output(&mut self, chosen: &Chosen, node: &Node) -> Result<Arc<dyn Output>, BuildError> {
+        let spec =
+            self.engine.registry.output(chosen.name).ok_or_else(|| unknown(Kind::Output, chosen.name))?;
+        let mut output = match spec.build(&chosen.body, self)? {
+            OutputComponent::Node(output) => output,
+            OutputComponent::Writer { writer, max_in_flight } => {
+                let (connection, series) = (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
+                let environment = self.site.environment.clone();
+                Arc::new(LeafOutput::new(writer, max_in_flight, environment, connection, series))
+                    as Arc<dyn Output>
+            }
+        };
+        if let Some(batching) = chosen.body.get("batching")
+            && let Some(policy) = self.batching(&format!("{}.batching", chosen.name), batching)?
+        {
+            output = Arc::new(BatchedOutput::new(output, policy, self.batching_series()));
+        }
+        let own = own_processors(node);
+        if own.is_empty() {
+            return Ok(output);
+        }
+        let chain = Arc::new(self.own_chain(own)?);
+        Ok(Arc::new(ProcessedOutput { chain, output }))
+    }
+
+    /// The processors that an input or output has itself; their errors name the type, as in the reference.
+    fn own_chain(&mut self, nodes: &[Node]) -> Result<Chain, BuildError> {
+        let mut steps = Vec::with_capacity(nodes.len());
+        for (index, node) in nodes.iter().enumerate() {
+            let step = self.step(&format!("processors.{index}"), node).map_err(|error| {
+                let name = self.engine.registry.infer(Kind::Processor, node).map_or("", |chosen| chosen.name);
+                let inner = error.message().trim_start_matches(&format!("processor {index}: ")).to_owned();
+                let text = format!("failed to create processor '{name}': {inner}");
+                BuildError::new(text)
+            });
+            steps.push(step?);
+        }
+        Ok(Chain::new(steps, self.site.environment.strict))
+    }
+}
+
+fn own_processors(node: &Node) -> &[Node] {
+    node.get("processors").and_then(Node::as_list).unwrap_or_default()
+}
+
+fn unknown(kind: Kind, name: &str) -> BuildError {
+    BuildError::new(format!("{kind} type '{name}' was not recognised"))
+}
+
+fn is_placed(error: &BuildError) -> bool {
+    error.message().contains("failed to init ")
+}
+
+/// Says which of several children it was, where the place ends with a number below a component's own list.
+fn numbered(kind: Kind, at: &str, error: BuildError) -> BuildError {
+    match at.rsplit_once('.') {
+        Some((list, index)) if list != "pipeline.processors" && index.bytes().all(|byte| byte.is_ascii_digit()) => {
+            error.context(format!("{kind} {index}"))
+        }
+        _ => error,
+    }
+}
+
+/// The fields of a batch policy.
+#[derive(Deserialize)]
+struct PolicyConfig {
+    count: i64,
+    byte_size: i64,
+    period: String,
+    check: String,
+    #[serde(default)]
+    processors: Vec<Node>,
+}
+
+impl BuildContext for Builder<'_, '_> {
+    fn component(&self) -> &Arc<Component> {
+        &self.component
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.site.environment
+    }
+
+    fn series(&mut self, family: &'static Family) -> Arc<Series> {
+        self.site.view.metrics.series(&self.component, family)
+    }
+
+    fn checkpoint(&mut self) -> Checkpoint {
+        let path = &self.component.path;
+        let checkpoint = Checkpoint::stored(self.site.stored.get(path).cloned());
+        self.site.view.checkpoints.push((path.clone(), checkpoint.clone()));
+        checkpoint
+    }
+
+    fn input(&mut self, at: &str, node: &Node) -> Result<Box<dyn Input>, BuildError> {
+        let (chosen, mut builder) = self.choose(Kind::Input, at, node)?;
+        builder
+            .whole_input(&chosen, node)
+            .map_err(|error| numbered(Kind::Input, at, outer(&builder, Kind::Input, error)))
+    }
+
+    fn output(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Output>, BuildError> {
+        let (chosen, mut builder) = self.choose(Kind::Output, at, node)?;
+        builder
+            .whole_output(&chosen, node)
+            .map_err(|error| numbered(Kind::Output, at, outer(&builder, Kind::Output, error)))
+    }
+
+    fn processors(&mut self, at: &str, nodes: &[Node]) -> Result<Arc<dyn Processor>, BuildError> {
+        Ok(Arc::new(self.chain(at, nodes)?))
+    }
+
+    fn processor(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError> {
+        let step = self.step(at, node)?;
+        Ok(Arc::new(Chain::new(vec![step], self.site.environment.strict)))
+    }
+
+    fn scanner(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Scanner>, BuildError> {
+        self.leaf(Kind::Scanner, at, node, Registry::scanner).map(Arc::from)
+    }
+
+    fn batching(&mut self, at: &str, node: &Node) -> Result<Option<Policy>, BuildError> {
+        let config: PolicyConfig =
+            weir_core::prepare::object(weir_core::field::BATCHING, node).read()?;
+        let period = match config.period.as_str() {
+            "" => None,
+            text => Some(weir_core::duration::parse(text).map_err(|error| {
+                BuildError::new(format!("failed to parse duration string: {error}"))
+            })?),
+        };
+        let check = match config.check.as_str() {
+            "" => None,
+            text => Some(Mapping::parse(text)?),
+        };
+        let triggers = config.count > 0 || config.byte_size > 0 || period.is_some() || check.is_some();
+        if !triggers && config.processors.is_empty() {
+            return Ok(None);
+        }
+        if !triggers {
+            return Err(BuildError::new("batch policy must have at least one active trigger"));
+        }
+        if config.count == 1 && config.byte_size <= 0 && period.is_none() && check.is_none() && config.processors.is_empty() {
+            return Ok(None);
+        }
+        let processors = match config.processors.as_slice() {
+            [] => None,
+            nodes => Some(self.processors(&format!("{at}.processors"), nodes)?),
+        };
+        Ok(Some(Policy {
+            count: usize::try_from(config.count).unwrap_or(0),
+            byte_size: usize::try_from(config.byte_size).unwrap_or(0),
+            period,
+            check,
+            processors,
+        }))
+    }
+
+    fn cache(&mut self, label: &str) -> Result<Slot<dyn Cache>, BuildError> {
+        self.engine.resources.cache(label)
+    }
+
+    fn rate_limit(&mut self, label: &str) -> Result<Slot<dyn RateLimit>, BuildError> {
+        self.engine.resources.rate_limit(label)
+    }
+
+    fn processor_resource(&mut self, label: &str) -> Result<Slot<dyn Processor>, BuildError> {
+        self.engine.resources.processor(label)
+    }
+
+    fn output_resource(&mut self, label: &str) -> Result<Slot<dyn Output>, BuildError> {
+        let (slot, connections) = self.engine.resources.output(label)?;
+        self.site.view.outputs.extend(connections);
+        Ok(slot)
+    }
+
+    fn input_resource(&mut self, label: &str) -> Result<Box<dyn Input>, BuildError> {
+        let (input, connections) = self.engine.resources.input(label, &self.site.environment)?;
+        self.site.view.inputs.extend(connections);
+        Ok(input)
+    }
+}
+
+impl Builder<'_, '_> {
+    pub(crate) fn resource(&mut self, kind: Kind, at: &str, node: &Node) -> Result<Resource, BuildError> {
+        let built = match kind {
+            Kind::Input => self.input(at, node).map(Resource::Input),
+            Kind::Output => self.output(at, node).map(Resource::Output),
+            Kind::Processor => self.processor(at, node).map(Resource::Processor),
+            Kind::Cache => self.leaf(kind, at, node, Registry::cache).map(|cache| Resource::Cache(Arc::from(cache))),
+            Kind::RateLimit => {
+                self.leaf(kind, at, node, Registry::rate_limit).map(|limit| Resource::RateLimit(Arc::from(limit)))
+            }
+            _ => Err(BuildError::new(format!("there are no {kind} resources"))),
+        };
+        built
+    }
+
+    fn leaf<B>(
+        &mut self,
+        kind: Kind,
+        at: &str,
+        node: &Node,
+        spec: fn(&Registry, &str) -> Option<&'static Spec<B>>,
+    ) -> Result<B, BuildError> {
+        let (chosen, mut builder) = self.choose(kind, at, node)?;
+        let spec = spec(&builder.engine.registry, chosen.name).ok_or_else(|| unknown(kind, chosen.name))?;
+        spec.build(&chosen.body, &mut builder).map_err(|error| builder.placed(kind, error))
+    }
+
+    fn batching_series(&mut self) -> Arc<Series> {
+        let path = format!("{}.batching", self.component.path);
+        let component = Arc::new(Component { path, ..(*self.component).clone() });
+        self.site.view.metrics.series(&component, &families::BATCHING)
+    }
+}
+
+/// As [`Builder::placed`], but what an input's or output's own processors say is named by it too.
+fn outer(builder: &Builder<'_, '_>, kind: Kind, error: BuildError) -> BuildError {
+    if error.message().starts_with("failed to create processor ") {
+        return error.context(format!("failed to init {kind} {}", builder.component.described()));
+    }
+    builder.placed(kind, error)
+}

@@ -1,0 +1,361 @@
+//! A reader made into an input: it connects, gives frames, replays what was nacked, and tells the source how far
+//! everything is delivered.
+
+use crate::families::input as counter;
+use async_trait::async_trait;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use tracing::{error, info};
+use weir_bloblang::Message;
+use weir_core::{
+    ack::{Failure, Origin},
+    backoff::Backoff,
+    context::Environment,
+    error::Error,
+    frame::{Frame, Mark},
+    input::{Input, Next, OnOutcome, Progress, Reader, Reading},
+    metrics::Series,
+    status::Connection,
+};
+
+/// A leaf input.
+pub(crate) struct LeafInput {
+    reader: Box<dyn Reader>,
+    environment: Environment,
+    connection: Arc<Connection>,
+    series: Arc<Series>,
+    backoff: Backoff,
+    connected: bool,
+    ended: bool,
+    flushed: bool,
+    reading: Reading,
+    ledger: Arc<Ledger>,
+}
+
+impl LeafInput {
+    pub(crate) fn new(
+        reader: Box<dyn Reader>,
+        environment: Environment,
+        connection: Arc<Connection>,
+        series: Arc<Series>,
+    ) -> Self {
+        let ledger = Ledger {
+            progress: reader.progress(),
+            replays: reader.replays(),
+            series: Arc::clone(&series),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            closing: AtomicBool::new(false),
+        };
+        Self {
+            reader,
+            environment,
+            connection,
+            series,
+            backoff: Backoff::input(),
+            connected: false,
+            ended: false,
+            flushed: false,
+            reading: Reading::default(),
+            ledger: Arc::new(ledger),
+        }
+    }
+
+    /// One attempt; false after a failure and its wait.
+    async fn connect(&mut self) {
+        match self.reader.connect().await {
+            Ok(()) => {
+                self.connected = true;
+                self.backoff.reset();
+                self.connection.up();
+                self.series.add(counter::UP, 1);
+                let component = &self.connection.component;
+                info!(label = component.label, path = component.path, "Input type {} is now active", component.name);
+            }
+            Err(Error::EndOfInput | Error::Closed) => self.ended = true,
+            Err(reason) => {
+                let wait = match &reason {
+                    Error::BackOff(wait, _) => *wait,
+                    _ => self.backoff.wait(),
+                };
+                let component = &self.connection.component;
+                error!(
+                    label = component.label,
+                    path = component.path,
+                    "Failed to connect to {}: {reason}",
+                    component.name
+                );
+                self.series.add(counter::FAILED, 1);
+                self.connection.down(Some(reason.to_string()));
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        match self.reader.read(&mut self.reading).await {
+            Ok(()) => self.backoff.reset(),
+            Err(Error::EndOfInput | Error::Closed) => {
+                self.ended = true;
+                self.connection.down(Some(Error::Closed.to_string()));
+            }
+            Err(Error::NotConnected) => {
+                self.connected = false;
+                self.series.add(counter::LOST, 1);
+                self.connection.down(None);
+            }
+            Err(Error::BackOff(wait, _)) => tokio::time::sleep(wait).await,
+            Err(reason) => {
+                let component = &self.connection.component;
+                error!(label = component.label, path = component.path, "Failed to read message: {reason}");
+                tokio::time::sleep(self.backoff.wait()).await;
+            }
+        }
+    }
+
+    /// What was read, as a frame that the ledger keeps account of.
+    fn frame(&mut self) -> Frame {
+        let Reading { mut messages, ends, position, outcomes } = std::mem::take(&mut self.reading);
+        self.series.add(counter::RECEIVED, messages.len() as u64);
+        let mut marks = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for (slot, end) in (0..).zip(&ends) {
+            if let Some(batch) = messages.get_mut(start..*end as usize) {
+                (0..).zip(batch).for_each(|(tag, message)| message.tag = tag);
+            }
+            start = *end as usize;
+            marks.push(Mark { end: *end, slot });
+        }
+        let sent = Arc::new(Sent {
+            ledger: Arc::clone(&self.ledger),
+            position,
+            pending: AtomicU32::new(u32::try_from(ends.len()).unwrap_or(u32::MAX)),
+            originals: if self.ledger.replays { messages.clone() } else { Vec::new() },
+            ends,
+            outcomes: Mutex::new(outcomes.into_iter().map(Some).collect()),
+            attempts: Mutex::default(),
+            read_at: Instant::now(),
+        });
+        self.ledger.lock().open.push_back(Arc::clone(&sent));
+        Frame::from_parts(messages, marks, sent)
+    }
+}
+
+
+#[async_trait]
+impl Input for LeafInput {
+    async fn next(&mut self) -> Next {
+        let (soft, hard) = (self.environment.soft_stop.clone(), self.environment.hard_stop.clone());
+        let ledger = Arc::clone(&self.ledger);
+        loop {
+            if hard.is_cancelled() {
+                return Next::End;
+            }
+            if !self.reading.is_empty() {
+                self.flushed = false;
+                return Next::Frame(self.frame());
+            }
+            let changed = ledger.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let stopping = soft.is_cancelled();
+            let due = match ledger.replay(stopping) {
+                Replay::Now(frame) => {
+                    self.flushed = false;
+                    return Next::Frame(frame);
+                }
+                Replay::Later(due) => due,
+            };
+            if stopping || self.ended {
+                ledger.closing.store(true, Ordering::Release);
+                if ledger.settled(stopping) {
+                    return Next::End;
+                }
+                if !std::mem::replace(&mut self.flushed, true) {
+                    return Next::Flush;
+                }
+                tokio::select! {
+                    () = hard.cancelled() => {}
+                    () = soft.cancelled(), if !stopping => {}
+                    () = &mut changed => {}
+                    () = until(due) => {}
+                }
+                continue;
+            }
+            let connected = self.connected;
+            tokio::select! {
+                biased;
+                () = soft.cancelled() => {}
+                () = hard.cancelled() => {}
+                () = &mut changed => {}
+                () = until(due) => {}
+                () = async { if connected { self.read().await } else { self.connect().await } } => {}
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.reader.close().await;
+        self.connection.down(Some("stream terminated".into()));
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is out there, of one input.
+struct Ledger {
+    progress: Option<Arc<dyn Progress>>,
+    replays: bool,
+    series: Arc<Series>,
+    state: Mutex<State>,
+    /// A replay is due, or somebody waits for the end.
+    changed: Notify,
+    /// Every outcome matters now, not only the last of a frame.
+    closing: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Frames in the order they were read, until all before and they themselves are delivered.
+    open: VecDeque<Arc<Sent>>,
+    nacked: VecDeque<Nacked>,
+}
+
+struct Nacked {
+    sent: Arc<Sent>,
+    slot: u32,
+    failed: Option<Vec<u32>>,
+    due: Instant,
+}
+
+enum Replay {
+    Now(Frame),
+    Later(Option<Instant>),
+}
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch to send again. While stopping, what was nacked is left to the source.
+    fn replay(&self, stopping: bool) -> Replay {
+        let mut state = self.lock();
+        if stopping {
+            return Replay::Later(None);
+        }
+        let now = Instant::now();
+        let Some(at) = state.nacked.iter().position(|nacked| nacked.due <= now) else {
+            return Replay::Later(state.nacked.iter().map(|nacked| nacked.due).min());
+        };
+        let Some(nacked) = state.nacked.remove(at) else { return Replay::Later(None) };
+        drop(state);
+        let batch = nacked.sent.batch(nacked.slot);
+        let messages = match &nacked.failed {
+            None => batch.to_vec(),
+            Some(tags) => batch.iter().filter(|message| tags.contains(&message.tag)).cloned().collect(),
+        };
+        Replay::Now(Frame::single(messages, nacked.slot, nacked.sent))
+    }
+
+    /// Whether every batch has met its end; those to be replayed count as such while stopping.
+    fn settled(&self, stopping: bool) -> bool {
+        let state = self.lock();
+        let pending: usize = state.open.iter().map(|sent| sent.pending.load(Ordering::Acquire) as usize).sum();
+        pending == if stopping { state.nacked.len() } else { 0 }
+    }
+
+    fn frame_delivered(&self) {
+        let mut state = self.lock();
+        let mut position = None;
+        while state.open.front().is_some_and(|sent| sent.pending.load(Ordering::Acquire) == 0) {
+            position = state.open.pop_front().map(|sent| sent.position);
+        }
+        // Told under the lock, so that positions only grow.
+        if let (Some(position), Some(progress)) = (position, &self.progress) {
+            progress.acknowledged(position);
+        }
+    }
+}
+
+/// One frame that was sent on its way.
+struct Sent {
+    ledger: Arc<Ledger>,
+    position: u64,
+    /// Batches that are not delivered yet.
+    pending: AtomicU32,
+    /// Copies to replay, which share their contents with the messages under way.
+    originals: Vec<Message>,
+    ends: Vec<u32>,
+    outcomes: Mutex<Vec<Option<OnOutcome>>>,
+    attempts: Mutex<HashMap<u32, u32>>,
+    read_at: Instant,
+}
+
+impl Sent {
+    fn batch(&self, slot: u32) -> &[Message] {
+        let slot = slot as usize;
+        let start = slot.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(slot).copied().unwrap_or(start);
+        self.originals.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Two immediate replays, then waits that grow from 1 ms by a tenth up to 1 s.
+    fn due(&self, slot: u32) -> Instant {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = attempts.entry(slot).or_default();
+        *attempt += 1;
+        let growth = i32::try_from(attempt.saturating_sub(3).min(100)).unwrap_or(100);
+        let wait = if *attempt <= 2 { 0.0 } else { (0.001 * 1.1_f64.powi(growth)).min(1.0) };
+        Instant::now() + Duration::from_secs_f64(wait)
+    }
+
+    fn tell(&self, slot: u32, outcome: Result<(), Failure>) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = outcomes.get_mut(slot as usize).and_then(Option::take);
+        drop(outcomes);
+        if let Some(told) = told {
+            told(outcome);
+        }
+    }
+}
+
+impl Origin for Sent {
+    fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
+        let ledger = &self.ledger;
+        match outcome {
+            Err(failure) if ledger.replays => {
+                let due = self.due(slot);
+                let mut state = ledger.lock();
+                if let Some(sent) = state.open.iter().find(|sent| std::ptr::eq(&raw const ***sent, self)).cloned() {
+                    state.nacked.push_back(Nacked { sent, slot, failed: failure.failed, due });
+                }
+                drop(state);
+                return ledger.changed.notify_one();
+            }
+            outcome => self.tell(slot, outcome),
+        }
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            ledger.frame_delivered();
+            ledger.series.time(self.read_at.elapsed());
+        }
+        if ledger.closing.load(Ordering::Acquire) {
+            ledger.changed.notify_one();
+        }
+    }
+}

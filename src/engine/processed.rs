@@ -1,0 +1,120 @@
+//! Inputs and outputs with processors of their own: one thread, whatever the pipeline has.
+
+use crate::chain::Chain;
+use async_trait::async_trait;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::AtomicUsize},
+};
+use weir_core::{
+    ack::{Failure, Owed},
+    error::Error,
+    frame::{Frame, Singles},
+    input::{Input, Next}, output::Output,
+    processor::Processor,
+};
+
+/// A frame on its way through a chain, given out batch by batch where a processor may wait.
+pub(crate) struct Passage {
+    first: usize,
+    ready: VecDeque<Frame>,
+    waiting: Option<Singles>,
+}
+
+impl Passage {
+    /// Puts the whole frame through the leading processors that allow it.
+    pub(crate) fn new(chain: &Chain, mut frame: Frame, at: &AtomicUsize) -> Self {
+        let first = chain.run_frame(&mut frame, at);
+        if first < chain.len() {
+            return Self { first, ready: VecDeque::new(), waiting: Some(frame.into_singles()) };
+        }
+        let ready = if frame.is_empty() { VecDeque::new() } else { VecDeque::from([frame]) };
+        Self { first, ready, waiting: None }
+    }
+
+    /// What goes on next.
+    pub(crate) async fn next(&mut self, chain: &Chain, at: &AtomicUsize) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            let (messages, marks, origin) = self.waiting.as_mut()?.next()?.into_parts();
+            let owed = Owed::new(origin, marks.first()?.slot);
+            match chain.run_batch(messages, self.first, at).await {
+                Ok(batches) => self.ready.extend(owed.pass(batches)),
+                Err(error) => owed.settle(Err(Failure::all(error))),
+            }
+        }
+    }
+}
+
+/// An input whose frames pass a chain.
+pub(crate) struct ProcessedInput {
+    input: Box<dyn Input>,
+    chain: Arc<Chain>,
+    at: AtomicUsize,
+    passage: Option<Passage>,
+}
+
+impl ProcessedInput {
+    pub(crate) fn new(input: Box<dyn Input>, chain: Chain) -> Self {
+        Self { input, chain: Arc::new(chain), at: AtomicUsize::new(0), passage: None }
+    }
+}
+
+#[async_trait]
+impl Input for ProcessedInput {
+    async fn next(&mut self) -> Next {
+        loop {
+            if let Some(passage) = &mut self.passage {
+                if let Some(frame) = passage.next(&self.chain, &self.at).await {
+                    return Next::Frame(frame);
+                }
+                self.passage = None;
+            }
+            match self.input.next().await {
+                Next::Frame(frame) => self.passage = Some(Passage::new(&self.chain, frame, &self.at)),
+                other => return other,
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        self.input.close().await;
+        Processor::close(&*self.chain).await;
+    }
+}
+
+/// An output that is given what passed a chain.
+pub(crate) struct ProcessedOutput {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) output: Arc<dyn Output>,
+}
+
+#[async_trait]
+impl Output for ProcessedOutput {
+    async fn connect(&self) {
+        self.output.connect().await;
+    }
+
+    async fn send(&self, frame: Frame) {
+        let at = AtomicUsize::new(0);
+        let mut passage = Passage::new(&self.chain, frame, &at);
+        while let Some(frame) = passage.next(&self.chain, &at).await {
+            self.output.send(frame).await;
+        }
+    }
+
+    async fn flush(&self) {
+        self.output.flush().await;
+    }
+
+    async fn sync(&self) -> Result<(), Error> {
+        self.output.sync().await
+    }
+
+    async fn close(&self) {
+        self.output.close().await;
+        Processor::close(&*self.chain).await;
+    }
+}

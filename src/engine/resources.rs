@@ -1,0 +1,253 @@
+//! Resources: components that streams share by label, and that may be replaced while they are used.
+
+use crate::builder::{Builder, Engine, Site};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::Mutex;
+use weir_core::{
+    build_error::BuildError,
+    cache::Cache,
+    context::Environment,
+    input::{Input, Next},
+    kind::Kind,
+    metrics::Metrics,
+    node::Node,
+    output::Output,
+    processor::Processor,
+    rate_limit::RateLimit,
+    slot::Slot,
+    status::Connection,
+};
+
+/// A resource that was built.
+pub(crate) enum Resource {
+    Input(Box<dyn Input>),
+    Output(Arc<dyn Output>),
+    Processor(Arc<dyn Processor>),
+    Cache(Arc<dyn Cache>),
+    RateLimit(Arc<dyn RateLimit>),
+}
+
+/// A resource that was built and has no label yet.
+pub struct BuiltResource {
+    label: String,
+    resource: Resource,
+    environment: Environment,
+    view: crate::stream::View,
+}
+
+/// The resources of a process, by kind and label.
+#[derive(Default)]
+pub struct Resources {
+    caches: Labelled<dyn Cache>,
+    rate_limits: Labelled<dyn RateLimit>,
+    processors: Labelled<dyn Processor>,
+    outputs: Labelled<dyn Output>,
+    inputs: Labelled<SharedInput>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a label stands for.
+struct Entry<T: ?Sized> {
+    slot: Slot<T>,
+    connections: Vec<Arc<Connection>>,
+    environment: Option<Environment>,
+}
+
+struct Labelled<T: ?Sized>(RwLock<BTreeMap<String, Entry<T>>>);
+
+impl<T: ?Sized> Default for Labelled<T> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<T: ?Sized> Labelled<T> {
+    fn find<R>(&self, kind: Kind, label: &str, give: impl FnOnce(&Entry<T>) -> R) -> Result<R, BuildError> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(label).filter(|entry| entry.slot.get().is_some());
+        entry.map(give).ok_or_else(|| BuildError::new(format!("{} resource '{label}' was not found", words(kind))))
+    }
+
+    /// Puts a version in, or takes it away; gives back the old one and what surrounded it.
+    fn put(
+        &self,
+        label: &str,
+        next: Option<(Arc<T>, Environment, Vec<Arc<Connection>>)>,
+    ) -> (Option<Arc<T>>, Option<Environment>) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(label.to_owned()).or_insert_with(|| Entry {
+            slot: Slot::default(),
+            connections: Vec::new(),
+            environment: None,
+        });
+        let (value, environment, connections) = match next {
+            Some((value, environment, connections)) => (Some(value), Some(environment), connections),
+            None => (None, None, Vec::new()),
+        };
+        entry.connections = connections;
+        let old_environment = std::mem::replace(&mut entry.environment, environment);
+        // The input that is replaced stops reading before its successor starts.
+        if let Some(environment) = &old_environment {
+            environment.soft_stop.cancel();
+        }
+        (entry.slot.put(value), old_environment)
+    }
+}
+
+fn words(kind: Kind) -> &'static str {
+    if kind == Kind::RateLimit { "rate limit" } else { kind.name() }
+}
+
+impl Resources {
+    /// What is counted of the resources.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(crate) fn cache(&self, label: &str) -> Result<Slot<dyn Cache>, BuildError> {
+        self.caches.find(Kind::Cache, label, |entry| entry.slot.clone())
+    }
+
+    pub(crate) fn rate_limit(&self, label: &str) -> Result<Slot<dyn RateLimit>, BuildError> {
+        self.rate_limits.find(Kind::RateLimit, label, |entry| entry.slot.clone())
+    }
+
+    pub(crate) fn processor(&self, label: &str) -> Result<Slot<dyn Processor>, BuildError> {
+        self.processors.find(Kind::Processor, label, |entry| entry.slot.clone())
+    }
+
+    pub(crate) fn output(&self, label: &str) -> Result<(Slot<dyn Output>, Vec<Arc<Connection>>), BuildError> {
+        self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.connections.clone()))
+    }
+
+    pub(crate) fn input(
+        &self,
+        label: &str,
+        user: &Environment,
+    ) -> Result<(Box<dyn Input>, Vec<Arc<Connection>>), BuildError> {
+        self.inputs.find(Kind::Input, label, |entry| {
+            let reader = InputUser { slot: entry.slot.clone(), environment: user.clone() };
+            (Box::new(reader) as Box<dyn Input>, entry.connections.clone())
+        })
+    }
+}
+
+impl Engine {
+    /// Builds a resource and gives it its label, in place of what had it before. Of a failure nothing remains.
+    pub fn put_resource(&self, kind: Kind, label: &str, node: &Node) -> Result<(), BuildError> {
+        self.install_resource(self.build_resource(kind, label, node)?);
+        Ok(())
+    }
+
+    /// Builds a resource that nobody can use before it is installed.
+    pub fn build_resource(&self, kind: Kind, label: &str, node: &Node) -> Result<BuiltResource, BuildError> {
+        let stored = HashMap::new();
+        let mut site = Site::new(self.environment(""), &stored).counting(Arc::clone(&self.resources.metrics));
+        let section = kind.resources().unwrap_or_default();
+        let labelled = node.with("label", Node::string(label));
+        let resource = Builder::new(self, &mut site, "root").resource(kind, section, &labelled)?;
+        Ok(BuiltResource { label: label.to_owned(), resource, environment: site.environment, view: site.view })
+    }
+
+    /// Gives a resource its label, in place of what had it before.
+    pub fn install_resource(&self, built: BuiltResource) {
+        let BuiltResource { label, resource, environment, view } = built;
+        let resources = &self.resources;
+        match resource {
+            Resource::Cache(cache) => {
+                resources.caches.put(&label, Some((cache, environment, Vec::new())));
+            }
+            Resource::RateLimit(limit) => {
+                resources.rate_limits.put(&label, Some((limit, environment, Vec::new())));
+            }
+            Resource::Processor(processor) => {
+                resources.processors.put(&label, Some((processor, environment, Vec::new())));
+            }
+            Resource::Output(output) => {
+                let (old, _) = resources.outputs.put(&label, Some((output, environment, view.outputs)));
+                close_later(old);
+            }
+            Resource::Input(input) => {
+                let shared = Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
+                resources.inputs.put(&label, Some((shared, environment, view.inputs)));
+            }
+        }
+    }
+
+    /// Takes a resource away; false when there is none.
+    pub fn remove_resource(&self, kind: Kind, label: &str) -> bool {
+        let resources = &self.resources;
+        match kind {
+            Kind::Cache => resources.caches.put(label, None).0.is_some(),
+            Kind::RateLimit => resources.rate_limits.put(label, None).0.is_some(),
+            Kind::Processor => resources.processors.put(label, None).0.is_some(),
+            Kind::Input => resources.inputs.put(label, None).0.is_some(),
+            Kind::Output => {
+                let (old, _) = resources.outputs.put(label, None);
+                let was = old.is_some();
+                close_later(old);
+                was
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Lets an output that was replaced end what it was given.
+fn close_later(output: Option<Arc<dyn Output>>) {
+    if let (Some(output), Ok(runtime)) = (output, tokio::runtime::Handle::try_current()) {
+        runtime.spawn(async move { output.close().await });
+    }
+}
+
+/// An input whose messages its users compete for.
+pub(crate) struct SharedInput {
+    input: Mutex<Box<dyn Input>>,
+    ended: AtomicBool,
+}
+
+struct InputUser {
+    slot: Slot<SharedInput>,
+    environment: Environment,
+}
+
+#[async_trait]
+impl Input for InputUser {
+    async fn next(&mut self) -> Next {
+        loop {
+            let Some(shared) = self.slot.get() else { return Next::End };
+            let next = tokio::select! {
+                biased;
+                () = self.environment.soft_stop.cancelled() => return Next::End,
+                mut input = shared.input.lock() => {
+                    if shared.ended.load(Ordering::Acquire) {
+                        Next::End
+                    } else {
+                        tokio::select! {
+                            biased;
+                            () = self.environment.soft_stop.cancelled() => return Next::End,
+                            next = input.next() => next,
+                        }
+                    }
+                }
+            };
+            if !matches!(next, Next::End) {
+                return next;
+            }
+            if !shared.ended.swap(true, Ordering::AcqRel) {
+                shared.input.lock().await.close().await;
+            }
+            // Ended because a successor took its place: go on with that.
+            if self.slot.get().is_none_or(|current| Arc::ptr_eq(&current, &shared)) {
+                return Next::End;
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A stream: input, buffer, pipeline workers and output as tasks that end together.
+
+use crate::{chain::Chain, processed::Passage};
+use futures_util::FutureExt;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, RwLock, mpsc, watch},
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+use weir_core::{
+    buffer::Buffer,
+    checkpoint::Checkpoint,
+    context::Environment,
+    input::{Input, Next},
+    metrics::Metrics,
+    output::Output,
+    processor::Processor,
+    status::Connection,
+};
+
+/// How a stream came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Its input ended and everything was delivered.
+    Completed,
+    /// It was told to stop.
+    Stopped,
+    /// Something broke that only a new start can mend.
+    Failed(String),
+}
+
+/// A stream that was built and does nothing yet.
+pub struct Stream {
+    pub(crate) environment: Environment,
+    pub(crate) input: Box<dyn Input>,
+    pub(crate) buffer: Option<Arc<dyn Buffer>>,
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) threads: usize,
+    pub(crate) output: Arc<dyn Output>,
+    pub(crate) view: View,
+}
+
+/// What can be seen of a stream from outside.
+#[derive(Clone)]
+pub struct View {
+    /// The connections of its inputs, in the order of the config.
+    pub inputs: Vec<Arc<Connection>>,
+    /// The connections of its outputs, in the order of the config.
+    pub outputs: Vec<Arc<Connection>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Checkpoints by component path.
+    pub checkpoints: Vec<(String, Checkpoint)>,
+}
+
+/// A stream that was started.
+pub struct Running {
+    environment: Environment,
+    output: Arc<dyn Output>,
+    view: View,
+    started: Instant,
+    end: watch::Receiver<Option<(End, Duration)>>,
+    supervisor: tokio::task::AbortHandle,
+}
+
+/// Frames under way between two tasks; more would only add latency.
+const CHANNEL: usize = 2;
+
+impl Stream {
+    /// What can be seen of it.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Runs it on `runtime`.
+    pub fn start(self, runtime: &Handle) -> Running {
+        let Self { environment, input, buffer, chain, threads, output, view } = self;
+        let started = Instant::now();
+        let (told, end) = watch::channel(None);
+        let mut tasks: JoinSet<()> = JoinSet::new();
+        let (to_output, for_output) = mpsc::channel(CHANNEL);
+        let to_pipeline = if chain.len() == 0 {
+            to_output
+        } else {
+            let (to_pipeline, for_pipeline) = mpsc::channel(CHANNEL);
+            let pipeline = Arc::new(Pipeline {
+                frames: Mutex::new(for_pipeline),
+                working: RwLock::new(()),
+                chain: Arc::clone(&chain),
+            });
+            for _ in 0..threads {
+                let (pipeline, to_output) = (Arc::clone(&pipeline), to_output.clone());
+                tasks.spawn_on(async move { pipeline.work(to_output).await }, runtime);
+            }
+            to_pipeline
+        };
+        match buffer {
+            None => {
+                tasks.spawn_on(placed("root.input", read(input, to_pipeline)), runtime);
+            }
+            Some(buffer) => {
+                tasks.spawn_on(placed("root.input", fill(input, Arc::clone(&buffer))), runtime);
+                let emptied = empty(buffer, to_pipeline, environment.hard_stop.clone());
+                tasks.spawn_on(placed("root.buffer", emptied), runtime);
+            }
+        }
+        tasks.spawn_on(placed("root.output", write(Arc::clone(&output), for_output)), runtime);
+        let supervised = supervise(tasks, chain, environment.clone());
+        let supervisor = runtime
+            .spawn(async move {
+                let how = supervised.await;
+                told.send_replace(Some((how, started.elapsed())));
+            })
+            .abort_handle();
+        Running { environment, output, view, started, end, supervisor }
+    }
+}
+
+impl Running {
+    /// What can be seen of it.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// How long it has run, or did run.
+    pub fn uptime(&self) -> Duration {
+        self.end.borrow().as_ref().map_or_else(|| self.started.elapsed(), |(_, uptime)| *uptime)
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&self) -> Option<End> {
+        self.end.borrow().as_ref().map(|(end, _)| end.clone())
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&self) -> End {
+        let mut end = self.end.clone();
+        match end.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some((end, _))) => end.clone(),
+            _ => End::Failed("aborted".into()),
+        }
+    }
+
+    /// Makes what was delivered survive a power cut.
+    pub async fn sync(&self) -> Result<(), weir_core::error::Error> {
+        self.output.sync().await
+    }
+
+    /// Lets the input stop and what is in flight end, for three quarters of `budget`; then ends everything.
+    pub async fn stop(&self, budget: Duration) -> End {
+        self.environment.soft_stop.cancel();
+        let deadline = Instant::now() + budget;
+        let graceful = if budget > Duration::from_secs(1) { Instant::now() + budget.mul_f64(0.75) } else { deadline };
+        if let Ok(end) = timeout_at(graceful, self.wait()).await {
+            return end;
+        }
+        self.environment.hard_stop.cancel();
+        if let Ok(end) = timeout_at(deadline.max(Instant::now() + GRACE), self.wait()).await {
+            return end;
+        }
+        self.supervisor.abort();
+        End::Stopped
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.environment.soft_stop.cancel();
+        self.environment.hard_stop.cancel();
+    }
+}
+
+/// How long tasks have to end by themselves once everything is told to.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Waits for all tasks; a panic in one ends the others.
+async fn supervise(mut tasks: JoinSet<()>, chain: Arc<Chain>, environment: Environment) -> End {
+    let mut failure = None;
+    while let Some(done) = tasks.join_next().await {
+        let Err(reason) = done else { continue };
+        if let (None, Ok(panic)) = (&failure, reason.try_into_panic()) {
+            let text = panic_text(&*panic);
+            error!(stream = environment.stream, "Stream failed: {text}");
+            failure = Some(text.to_owned());
+        }
+        environment.hard_stop.cancel();
+        let deadline = Instant::now() + GRACE;
+        while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
+        tasks.abort_all();
+    }
+    Processor::close(&*chain).await;
+    match failure {
+        Some(text) => End::Failed(text),
+        None if environment.soft_stop.is_cancelled() || environment.hard_stop.is_cancelled() => End::Stopped,
+        None => End::Completed,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// Runs a task and says where it panicked, if it does.
+async fn placed(place: &str, task: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        resume_unwind(Box::new(format!("panic at {place}: {}", panic_text(&*panic))));
+    }
+}
+
+async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Next>) {
+    loop {
+        let next = input.next().await;
+        if matches!(next, Next::End) || to.send(next).await.is_err() {
+            break;
+        }
+    }
+    // What is downstream ends while the source is freed.
+    drop(to);
+    input.close().await;
+}
+
+async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>) {
+    loop {
+        match input.next().await {
+            Next::Frame(frame) => buffer.push(frame).await,
+            Next::Flush => {}
+            Next::End => break,
+        }
+    }
+    buffer.finish().await;
+    input.close().await;
+}
+
+async fn empty(buffer: Arc<dyn Buffer>, to: mpsc::Sender<Next>, hard_stop: CancellationToken) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = hard_stop.cancelled() => return,
+            next = buffer.pop() => next,
+        };
+        if matches!(next, Next::End) || to.send(next).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Next>) {
+    let first = {
+        // Connecting starts at once and never holds back a frame, for outputs wait by themselves.
+        let connected = output.connect();
+        tokio::pin!(connected);
+        tokio::select! {
+            biased;
+            () = &mut connected => frames.recv().await,
+            first = frames.recv() => first,
+        }
+    };
+    let mut next = first;
+    while let Some(item) = next {
+        match item {
+            Next::Frame(frame) => output.send(frame).await,
+            Next::Flush => output.flush().await,
+            Next::End => break,
+        }
+        next = frames.recv().await;
+    }
+    output.close().await;
+}
+
+/// What the workers of a pipeline share.
+struct Pipeline {
+    frames: Mutex<mpsc::Receiver<Next>>,
+    /// Read while a frame is worked; written to wait for all workers.
+    working: RwLock<()>,
+    chain: Arc<Chain>,
+}
+
+impl Pipeline {
+    async fn work(&self, to: mpsc::Sender<Next>) {
+        let at = AtomicUsize::new(usize::MAX);
+        if let Err(panic) = AssertUnwindSafe(self.work_frames(to, &at)).catch_unwind().await {
+            let component = self.chain.component(at.load(Ordering::Relaxed));
+            let place = component.map_or("root.pipeline", |component| &component.path);
+            resume_unwind(Box::new(format!("panic at {place}: {}", panic_text(&*panic))));
+        }
+    }
+
+    async fn work_frames(&self, to: mpsc::Sender<Next>, at: &AtomicUsize) {
+        loop {
+            let mut frames = self.frames.lock().await;
+            match frames.recv().await {
+                Some(Next::Frame(frame)) => {
+                    let _working = self.working.read().await;
+                    drop(frames);
+                    let mut passage = Passage::new(&self.chain, frame, at);
+                    while let Some(frame) = passage.next(&self.chain, at).await {
+                        // The writer is gone only when the stream is torn down; the batch then fails back.
+                        drop(to.send(Next::Frame(frame)).await);
+                    }
+                }
+                Some(Next::Flush) => {
+                    // Taken while no other worker can begin a frame.
+                    drop(self.working.write().await);
+                    drop(to.send(Next::Flush).await);
+                }
+                Some(Next::End) | None => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Outputs. One file a component; this table is the only other place that names it.
+
+mod file;
+
+use weir_core::registry::OutputSpec;
+
+/// Every output of this crate, sorted by name.
+pub static SPECS: &[&OutputSpec] = &[&file::SPEC];
