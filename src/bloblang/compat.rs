@@ -13,6 +13,7 @@ mod print;
 pub(crate) mod regex;
 pub(crate) mod sort;
 pub(crate) mod strftime;
+pub(crate) mod yaml;
 
 pub(crate) use json::{first_document, json_error};
 pub(crate) use numbers::{log10, parse_float, parse_int_text, parse_uint_text};

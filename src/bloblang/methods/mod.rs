@@ -10,10 +10,12 @@ mod json;
 mod numbers;
 mod objects;
 mod regex;
+mod schema;
 mod sorting;
 mod strings;
 mod target;
 mod time;
+mod yaml;
 
 use crate::spec::Spec;
 pub(crate) use numbers::to_int;
@@ -30,7 +32,9 @@ pub(crate) static METHODS: &[&[Spec]] = &[
     numbers::FAMILY,
     objects::FAMILY,
     regex::FAMILY,
+    schema::FAMILY,
     sorting::FAMILY,
     strings::FAMILY,
     time::FAMILY,
+    yaml::FAMILY,
 ];

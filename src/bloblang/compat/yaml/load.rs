@@ -1,0 +1,166 @@
+//! Reading YAML.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::resolve;
+use crate::object::Object;
+use crate::text::Text;
+use crate::value::{Kind, Value};
+
+/// Deepest nesting.
+const MAX_DEPTH: usize = 250;
+/// How many values aliases may stand for in all.
+const MAX_EXPANSION: usize = 100_000;
+
+/// A list or map not closed yet.
+struct Open {
+    map: bool,
+    items: Vec<Value>,
+    anchor: usize,
+    line: usize,
+}
+
+#[derive(Default)]
+struct Loader {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Value>,
+    root: Option<Value>,
+    expanded: usize,
+}
+
+/// Reads the first document; nothing at all is null.
+pub(crate) fn parse(text: &str) -> Result<Value, String> {
+    let mut parser = Parser::new_from_str(text);
+    let mut loader = Loader::default();
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| format!("yaml: line {}: {}", error.marker().line(), error.info()))?;
+        let line = span.start.line();
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
+                let value = scalar(&text, style == ScalarStyle::Plain, tag.as_deref())?;
+                loader.put(value, anchor)?;
+            }
+            Event::Alias(anchor) => {
+                let value = loader.anchors.get(&anchor).cloned().ok_or_else(|| format!("yaml: line {line}: unknown anchor"))?;
+                loader.expanded += size(&value);
+                if loader.expanded > MAX_EXPANSION {
+                    return Err("yaml: document contains excessive aliasing".to_owned());
+                }
+                loader.put(value, 0)?;
+            }
+            Event::SequenceStart(anchor, _) => loader.start(false, anchor, line)?,
+            Event::MappingStart(anchor, _) => loader.start(true, anchor, line)?,
+            Event::SequenceEnd | Event::MappingEnd => loader.end()?,
+            Event::DocumentEnd => break,
+            _ => {}
+        }
+    }
+    Ok(loader.root.unwrap_or_default())
+}
+
+/// Number of values in a value.
+fn size(value: &Value) -> usize {
+    let inner: usize = match (value.to_array(), value.to_object()) {
+        (Some(items), _) => items.iter().map(size).sum(),
+        (None, Some(object)) => object.values().map(|value| size(&value)).sum(),
+        (None, None) => 0,
+    };
+    inner + 1
+}
+
+fn scalar(text: &str, plain: bool, tag: Option<&str>) -> Result<Value, String> {
+    let string = || Ok(Value::from(text));
+    match tag.map(|tag| tag.rsplit([':', '!']).next().unwrap_or(tag)) {
+        Some("str") => string(),
+        Some("binary") => {
+            use base64::Engine as _;
+            let packed: String = text.split_ascii_whitespace().collect();
+            let decoded = base64::engine::general_purpose::STANDARD.decode(packed);
+            decoded.map(|bytes| Value::String(Text::new(&bytes))).map_err(|_| "yaml: !!binary value contains invalid base64 data".to_owned())
+        }
+        Some("int" | "float" | "bool" | "null" | "timestamp") => Ok(resolve(text).unwrap_or_else(|| Value::from(text))),
+        _ if plain => Ok(resolve(text).unwrap_or_else(|| Value::from(text))),
+        _ => string(),
+    }
+}
+
+impl Loader {
+    fn start(&mut self, map: bool, anchor: usize, line: usize) -> Result<(), String> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err("yaml: exceeded max depth".to_owned());
+        }
+        self.open.push(Open { map, items: Vec::new(), anchor, line });
+        Ok(())
+    }
+
+    fn put(&mut self, value: Value, anchor: usize) -> Result<(), String> {
+        if anchor > 0 {
+            self.anchors.insert(anchor, value.clone());
+        }
+        match self.open.last_mut() {
+            Some(open) => open.items.push(value),
+            None => self.root = Some(value),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let value = if open.map { object(open.items, open.line)? } else { open.items.into() };
+        self.put(value, open.anchor)
+    }
+}
+
+/// Builds a map of keys and values by turns; `<<` merges what it does not have.
+fn object(items: Vec<Value>, line: usize) -> Result<Value, String> {
+    let mut object = Object::new();
+    let mut merged = Vec::new();
+    let mut items = items.into_iter();
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        let name = key.to_text();
+        if name == "<<" && matches!(value.kind(), Kind::Object | Kind::Array) {
+            match value.to_array() {
+                Some(items) => merged.extend(items.iter().cloned()),
+                None => merged.push(value),
+            }
+            continue;
+        }
+        if object.contains_key(name.as_bytes()) {
+            let name = super::super::quote(&name.as_str());
+            return Err(format!("yaml: unmarshal errors:\n  line {line}: mapping key {name} already defined"));
+        }
+        object.insert(name, value);
+    }
+    for source in merged {
+        for (key, value) in source.to_object().unwrap_or_default().iter() {
+            if !object.contains_key(&key) {
+                object.insert(key, value);
+            }
+        }
+    }
+    Ok(object.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents() {
+        for (text, want) in [
+            ("a: 1\nb: [x, 'y', true, null]\n", r#"{"a":1,"b":["x","y",true,null]}"#),
+            ("- &a {x: 1}\n- *a\n", r#"[{"x":1},{"x":1}]"#),
+            ("b: &b {x: 1, y: 2}\nc: {<<: *b, x: 3}\n", r#"{"b":{"x":1,"y":2},"c":{"x":3,"y":2}}"#),
+            ("", "null"),
+            ("a\n---\nb", "\"a\""),
+            ("a: !!str 1\nb: !!binary aGk=", r#"{"a":"1","b":"hi"}"#),
+            ("1: x", r#"{"1":"x"}"#),
+        ] {
+            assert_eq!(parse(text).unwrap().to_json(), want, "{text}");
+        }
+        assert!(parse("a: 1\na: 2").is_err() && parse("a: [").is_err());
+    }
+}
