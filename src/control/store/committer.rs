@@ -1,7 +1,7 @@
 //! The committer: one thread that numbers, writes and answers. What arrives together is written together.
 
 use super::{
-    Records, Store, StoreError,
+    Batch, Records, Store, StoreError,
     folder::{Condition, Opened, meta},
     journal::Journal,
     staged::Staged,
@@ -345,29 +345,29 @@ impl Writer {
         }
         let written = match broken {
             Some(error) => Err(error),
-            None if staged.batches.is_empty() => Ok(()),
+            None if staged.batches.is_empty() => Ok(Vec::new()),
             None => self.write(staged),
+        };
+        let (written, batches) = match written {
+            Ok(batches) => (Ok(()), batches),
+            Err(error) => (Err(error), Vec::new()),
         };
         for answer in answers {
             answer(written.clone());
         }
+        self.apply(&batches);
         for (prefix, answer) in scans {
             let _sent = answer.send(self.store.scan(&prefix));
         }
         close
     }
 
-    /// Journal first, then the tree; only then the counters and what is live.
-    fn write(&mut self, staged: Staged) -> Result<(), StoreError> {
-        let journaled = match &mut self.journal {
+    /// Appends to the journal: from then on it is durable and may be answered.
+    fn write(&mut self, staged: Staged) -> Result<Vec<Batch>, StoreError> {
+        let written = match &mut self.journal {
             Some(journal) => journal.append(&staged.batches),
             None => Ok(()),
         };
-        let written = journaled.and_then(|()| match self.store.apply(&staged.batches) {
-            // The tree cannot go on after an error, whichever it was.
-            Err(error) => Err(StoreError::Failed(error.to_string())),
-            Ok(()) => Ok(()),
-        });
         match &written {
             Ok(()) => {
                 self.meta = staged.meta;
@@ -398,13 +398,27 @@ impl Writer {
                     }
                 });
             }
-            Err(error) => {
-                tracing::error!(%error, "the store failed; streams run on, changes are refused until a restart");
-                self.refused = Some(error.clone());
-                self.show(|conditions| conditions.push(Condition::new("StoreFailed", error.to_string())));
-            }
+            Err(error) => self.fail(error),
         }
-        written
+        written.map(|()| staged.batches)
+    }
+
+    /// Brings the tree to where the journal is. An answer does not wait for it: a tree that is behind is brought up
+    /// from the journal at the next start.
+    fn apply(&mut self, batches: &[Batch]) {
+        if batches.is_empty() {
+            return;
+        }
+        // The tree cannot go on after an error, whichever it was: nothing is acknowledged beyond it.
+        if let Err(error) = self.store.apply(batches) {
+            self.fail(&StoreError::Failed(error.to_string()));
+        }
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the store failed; streams run on, changes are refused until a restart");
+        self.refused = Some(error.clone());
+        self.show(|conditions| conditions.push(Condition::new("StoreFailed", error.to_string())));
     }
 
     /// Shortens the journal when it is time. A failure costs nothing but room.

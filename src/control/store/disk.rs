@@ -46,7 +46,10 @@ pub(crate) mod faulty {
     use std::{
         fs::File,
         io,
-        sync::atomic::{AtomicI64, Ordering},
+        sync::{
+            Mutex,
+            atomic::{AtomicI64, Ordering},
+        },
     };
 
     /// Lets some calls through, then fails every one; negative never fails.
@@ -55,11 +58,13 @@ pub(crate) mod faulty {
         pub(crate) writes: AtomicI64,
         pub(crate) syncs: AtomicI64,
         pub(crate) kind: io::ErrorKind,
+        /// What was called.
+        pub(crate) calls: Mutex<Vec<&'static str>>,
     }
 
     impl FaultyDisk {
         pub(crate) fn new(kind: io::ErrorKind) -> Self {
-            Self { writes: AtomicI64::new(-1), syncs: AtomicI64::new(-1), kind }
+            Self { writes: AtomicI64::new(-1), syncs: AtomicI64::new(-1), kind, calls: Mutex::default() }
         }
 
         fn allow(&self, left: &AtomicI64) -> io::Result<()> {
@@ -76,6 +81,7 @@ pub(crate) mod faulty {
 
     impl Disk for FaultyDisk {
         fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+            self.calls.lock().unwrap().push("write");
             if let Err(error) = self.allow(&self.writes) {
                 // A short write, as a disk that fills up makes.
                 SystemDisk.write(file, &bytes[..bytes.len() / 2])?;
@@ -86,7 +92,9 @@ pub(crate) mod faulty {
 
         fn sync(&self, file: &File) -> io::Result<()> {
             self.allow(&self.syncs)?;
-            SystemDisk.sync(file)
+            SystemDisk.sync(file)?;
+            self.calls.lock().unwrap().push("synced");
+            Ok(())
         }
     }
 }

@@ -197,6 +197,26 @@ fn everything_answered_is_found_when_the_journal_is_damaged_and_a_condition_says
 }
 
 #[test]
+fn an_answer_comes_after_the_fsync_of_its_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FaultyDisk::new(io::ErrorKind::Other));
+    let dyn_disk: Arc<dyn Disk> = disk.clone();
+    let (committer, _) = Committer::start(folder::open(dir.path(), &dyn_disk).unwrap()).unwrap();
+    let commits = committer.commits();
+    block_on(async {
+        for n in 0..20 {
+            // The tree is written behind the answer: a read comes after that.
+            commits.scan("m/".into()).await.unwrap();
+            disk.calls.lock().unwrap().clear();
+            commits.commit(vec![desired(&format!("s{n}"), "one")], None).await.unwrap();
+            let calls = disk.calls.lock().unwrap().clone();
+            assert_eq!(calls[..2], ["write", "synced"]);
+        }
+    });
+    committer.close();
+}
+
+#[test]
 fn after_a_failed_fsync_nothing_is_answered_and_the_streams_run_on() {
     for syncs in [0, 1, 2] {
         let dir = tempfile::tempdir().unwrap();
