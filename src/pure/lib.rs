@@ -1,1 +1,32 @@
-//! weir-pure.
+//! Components that need no I/O. [`TABLE`] is all that the rest of the program sees of them.
+
+mod buffer;
+mod cache;
+mod compat;
+mod input;
+mod log;
+mod metrics;
+mod output;
+mod processor;
+mod rate_limit;
+mod scanner;
+mod scratch;
+#[cfg(test)]
+mod testing;
+mod tracer;
+
+use weir_core::registry::Table;
+
+/// The components of this crate.
+pub static TABLE: Table = Table {
+    buffers: buffer::SPECS,
+    caches: cache::SPECS,
+    inputs: input::SPECS,
+    metrics: metrics::SPECS,
+    outputs: output::SPECS,
+    processors: processor::SPECS,
+    rate_limits: rate_limit::SPECS,
+    scanners: scanner::SPECS,
+    tracers: tracer::SPECS,
+    ..Table::EMPTY
+};

@@ -1,0 +1,9 @@
+//! Buffers.
+
+mod memory;
+mod none;
+
+use weir_core::registry::BufferSpec;
+
+/// Every buffer of this crate, by name.
+pub(crate) static SPECS: &[&BufferSpec] = &[&memory::SPEC, &none::SPEC];
