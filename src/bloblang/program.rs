@@ -1,5 +1,7 @@
 //! Compiled mappings.
 
+mod overlay;
+
 use std::sync::Arc;
 
 use crate::compile::{Expr, Statement, Target};

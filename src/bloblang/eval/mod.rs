@@ -4,6 +4,7 @@ mod context;
 mod control;
 mod expr;
 mod go;
+mod onto;
 pub(crate) mod operators;
 mod statement;
 
