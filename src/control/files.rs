@@ -3,7 +3,7 @@
 use crate::{
     plan::Build,
     record::{self, Desired, Key, Kind, Owner, Rejected, Run},
-    service::{Service, Submission, WriteError, WriteOptions, Written},
+    service::{Planned, Service, Submission, WriteError, WriteOptions, Written},
     store::{committer::Change, folder::Condition},
 };
 use std::{
@@ -11,9 +11,18 @@ use std::{
     sync::Arc,
 };
 
-/// A stream as a file has it.
+/// What a scan was of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All files of streams.
+    Streams,
+    /// All files of resources.
+    Resources,
+}
+
+/// A stream or resource as a file has it.
 pub struct FileMember {
-    /// The stream's key.
+    /// Its key.
     pub key: Key,
     /// The file's path.
     pub path: String,
@@ -33,18 +42,20 @@ pub struct Scanned {
 }
 
 impl Service {
-    /// Takes a scan of all stream files over. A bad file is refused by itself. Streams whose files are gone are
-    /// removed, except that a scan that found nothing removes nothing and raises `SourceMissing`.
+    /// Takes a scan of all files of a scope over. A bad file is refused by itself; one that only cannot be built and
+    /// has no good text before it is `Invalid` until something helps. What was in files that are gone is removed,
+    /// except that a scan that found nothing removes nothing and raises `SourceMissing`.
     ///
-    /// At boot it is called before `boot`, with `options.wait` unset.
+    /// At boot, resources come after `boot_resources`, then streams, with `options.wait` unset, then `boot_streams`.
     pub async fn set_files(
         &self,
+        scope: Scope,
         members: Vec<FileMember>,
         options: &WriteOptions,
     ) -> Result<Scanned, WriteError> {
         let gate = self.gate.write().await;
         let seen: BTreeSet<Key> = members.iter().map(|member| member.key.clone()).collect();
-        let mut changes = self.gone(&seen);
+        let mut changes = self.gone(scope, &seen);
         let (mut rejected, mut built) = (Vec::new(), BTreeMap::new());
         for member in members {
             let current = self.stored(&member.key);
@@ -73,6 +84,7 @@ impl Service {
                 Change::Put(desired) | Change::Touch(desired) => desired.key(),
                 Change::Delete(key) | Change::Complete { key, .. } => key.clone(),
             };
+            let unbuilt = change.clone();
             match self.build_one(change, build).await {
                 Ok(one) => planned.push(one),
                 Err(WriteError::Build(failures)) => {
@@ -82,10 +94,10 @@ impl Service {
                         .collect::<Vec<_>>()
                         .join("; ");
                     let Some((path, hash)) = built.remove(&key) else { continue };
-                    let touch = refuse(self.stored(&key), &path, &hash, &error);
-                    if let Some(change) = touch {
-                        planned.push(self.build_one(change, Build::No).await?);
-                    }
+                    let current = self.desired(&key);
+                    let change =
+                        if current.is_some() { refuse(current, &path, &hash, &error) } else { Some(unbuilt) };
+                    planned.extend(change.map(|change| Planned { change, prepared: None }));
                     rejected.push((path, error));
                 }
                 Err(other) => return Err(other),
@@ -97,19 +109,23 @@ impl Service {
     }
 
     /// The removal of streams whose files are gone.
-    fn gone(&self, seen: &BTreeSet<Key>) -> Vec<(Change, Build)> {
+    fn gone(&self, scope: Scope, seen: &BTreeSet<Key>) -> Vec<(Change, Build)> {
         let mut table = self.shared.table();
-        let streams = table.slots.iter().filter(|(key, _)| key.kind == Kind::Stream);
-        let owned = streams.filter_map(|(key, slot)| Some((key, slot.desired.as_ref()?)));
+        let of_scope = |kind| (kind == Kind::Stream) == (scope == Scope::Streams);
+        let scanned = table.slots.iter().filter(|(key, _)| of_scope(key.kind));
+        let owned = scanned.filter_map(|(key, slot)| Some((key, slot.desired.as_ref()?)));
         let owned = owned.filter(|(_, desired)| matches!(desired.owner, Owner::File { .. }));
         let gone: Vec<Key> =
             owned.filter(|(key, _)| !seen.contains(*key)).map(|(key, _)| key.clone()).collect();
-        table.conditions.retain(|condition| condition.kind != "SourceMissing");
+        let what = if scope == Scope::Streams { "streams" } else { "resources" };
+        let ours =
+            |condition: &Condition| condition.kind == "SourceMissing" && condition.message.contains(what);
+        table.conditions.retain(|condition| !ours(condition));
         if gone.is_empty() || !seen.is_empty() {
             return gone.into_iter().map(|key| (Change::Delete(key), Build::No)).collect();
         }
         let message = format!(
-            "no stream file was found, but {} streams came from files; they are kept: give their paths again, or delete them",
+            "no file was found, but {} {what} came from files; they are kept: give their paths again, or delete them",
             gone.len()
         );
         tracing::warn!("{message}");

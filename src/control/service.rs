@@ -139,14 +139,20 @@ impl Service {
         Self { shared, stripes, hasher: RandomState::new(), gate: RwLock::new(()) }
     }
 
-    /// Starts the reconciler on the current runtime: resources first, then the streams. Returns when the streams
-    /// have been asked to start.
+    /// Starts everything on the current runtime: resources first, then the streams.
     pub async fn boot(&self) {
+        self.boot_resources().await;
+        self.boot_streams();
+    }
+
+    /// Starts the reconciler on the current runtime, and the resources. Returns when they have started or failed to.
+    /// Files are taken over between this and `boot_streams`.
+    pub async fn boot_resources(&self) {
         let shared = &self.shared;
         shared.run_loop(Arc::clone(shared).dispatch());
         shared.run_loop(Arc::clone(shared).keep_checkpoints());
-        let (resources, streams): (Vec<Key>, Vec<Key>) =
-            shared.table().slots.keys().cloned().partition(|key| key.kind != Kind::Stream);
+        let resources: Vec<Key> =
+            shared.table().slots.keys().filter(|key| key.kind != Kind::Stream).cloned().collect();
         let barrier = Barrier::new(resources.len());
         for key in &resources {
             shared.table().wait_for(key, 0, &barrier);
@@ -155,10 +161,18 @@ impl Service {
         if !resources.is_empty() && !barrier.wait(RESOURCES_WITHIN).await {
             tracing::warn!("not all resources are there yet; the streams start anyway");
         }
+    }
+
+    /// Lets the streams start.
+    pub fn boot_streams(&self) {
+        let mut table = self.shared.table();
+        table.booted = true;
+        let streams: Vec<Key> = table.slots.keys().filter(|key| key.kind == Kind::Stream).cloned().collect();
         for key in &streams {
-            shared.table().wake(key);
+            table.wake(key);
         }
-        shared.work.notify_one();
+        drop(table);
+        self.shared.work.notify_one();
     }
 
     /// Stops everything, each within `timeout`, and stores the last positions. The desired state stays as it is.
@@ -461,8 +475,11 @@ impl Service {
     /// Whether a key does not run as wanted, so that an explicit write of an equal spec runs it again.
     fn is_idle(&self, key: &Key) -> bool {
         let table = self.shared.table();
-        table.slots.get(key).is_none_or(|slot| slot.live.is_none() || slot.ended.is_some())
-            && key.kind == Kind::Stream
+        table.slots.get(key).is_none_or(|slot| {
+            slot.live.is_none()
+                || slot.ended.is_some()
+                || slot.invalid.as_ref().map(|i| i.run) == slot.want().map(|w| w.run)
+        })
     }
 
     /// Builds on threads that may block, as many as there are cores; all failures are collected.

@@ -238,6 +238,8 @@ pub(crate) struct Table {
     pub(crate) token: u64,
     pub(crate) revision: u64,
     pub(crate) stopping: bool,
+    /// Streams are looked at: the resources had their time to start.
+    pub(crate) booted: bool,
     /// Positions whose outputs are synced, to be committed.
     pub(crate) synced: HashMap<(Arc<str>, String), StoredCheckpoint>,
     pub(crate) conditions: Vec<Condition>,
@@ -279,7 +281,8 @@ impl Table {
 
     /// Puts a key into the queue once, however often it is woken.
     pub(crate) fn wake(&mut self, key: &Key) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
+        let held = !self.booted && key.kind == Kind::Stream;
+        let Some(slot) = self.slots.get_mut(key).filter(|_| !held) else { return };
         if slot.busy {
             slot.again = true;
         } else if !slot.queued {

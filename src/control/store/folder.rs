@@ -159,7 +159,15 @@ pub fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Opened, StoreError> {
     check_records(path, &found.records)?;
     match obstacle {
         Some(error) => Ok(read_only(path, lock, found, &error)),
-        None => reconcile(path, disk, lock, &found),
+        None => match reconcile(path, disk, &found) {
+            Ok(opened) => Ok(Opened { lock, ..opened }),
+            // The disk filled up or failed since the probe: the last set still runs.
+            Err(StoreError::Full(reason)) => {
+                Ok(read_only(path, lock, found, &io::Error::new(io::ErrorKind::StorageFull, reason)))
+            }
+            Err(StoreError::Failed(reason)) => Ok(read_only(path, lock, found, &io::Error::other(reason))),
+            Err(error) => Err(error),
+        },
     }
 }
 
@@ -186,12 +194,7 @@ fn verified(sled: &SledStore) -> Result<Records, StoreError> {
 }
 
 /// Brings journal and tree to the same state: the journal's, unless it is the journal that lost something.
-fn reconcile(
-    path: &Path,
-    disk: &Arc<dyn Disk>,
-    lock: Option<File>,
-    found: &Recovered,
-) -> Result<Opened, StoreError> {
+fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: &Recovered) -> Result<Opened, StoreError> {
     let folder = path.join("sled");
     let mut conditions = Vec::new();
     let existed = folder.is_dir();
@@ -250,7 +253,7 @@ fn reconcile(
     for condition in &conditions {
         tracing::warn!(condition = condition.kind, "{}", condition.message);
     }
-    Ok(Opened { store, journal: Some(journal), read_only: None, lock, records, conditions })
+    Ok(Opened { store, journal: Some(journal), read_only: None, lock: None, records, conditions })
 }
 
 /// Writes the difference between two sets of records.

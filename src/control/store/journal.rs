@@ -167,7 +167,7 @@ impl Journal {
         }
         let (journals, snapshots) = numbers(folder).map_err(|error| failure("read", folder, &error))?;
         let number = journals.last().max(snapshots.last()).copied().unwrap_or(0) + 1;
-        if !records.is_empty() {
+        if anew || !records.is_empty() {
             write_snapshot(folder, &*disk, number, records)?;
         }
         let file = create(folder, &*disk, number)?;

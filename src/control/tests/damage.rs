@@ -282,6 +282,13 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
 fn the_last_set_runs_read_only_on_a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let answered = filled(dir.path());
+    // Full from the start, and while the tree opens.
+    for syncs in [1, 2] {
+        let disk = FaultyDisk::new(io::ErrorKind::StorageFull);
+        disk.syncs.store(syncs, Ordering::SeqCst);
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        assert_eq!(found(&folder::open(dir.path(), &disk).unwrap()), answered);
+    }
     let disk = FaultyDisk::new(io::ErrorKind::StorageFull);
     disk.writes.store(0, Ordering::SeqCst);
     let disk: Arc<dyn Disk> = Arc::new(disk);
