@@ -3,7 +3,7 @@
 use crate::{
     plan::Build,
     record::{self, Desired, Key, Kind, Owner, Rejected, Run},
-    service::{Planned, Service, Submission, WriteError, WriteOptions, Written},
+    service::{Planned, Service, Submission, Unbuilt, WriteError, WriteOptions, Written},
     store::{committer::Change, folder::Condition},
 };
 use std::{
@@ -79,28 +79,19 @@ impl Service {
         }
         // What cannot be built is refused like what cannot be read; the others go on.
         let mut planned = Vec::new();
-        for (change, build) in changes {
-            let key = match &change {
-                Change::Put(desired) | Change::Touch(desired) => desired.key(),
-                Change::Delete(key) | Change::Complete { key, .. } => key.clone(),
-            };
-            let unbuilt = change.clone();
-            match self.build_one(change, build).await {
+        for one in self.build_each(changes).await? {
+            match one {
                 Ok(one) => planned.push(one),
-                Err(WriteError::Build(failures)) => {
-                    let error = failures
-                        .into_iter()
-                        .map(|(_, failure)| failure.message)
-                        .collect::<Vec<_>>()
-                        .join("; ");
+                Err(Unbuilt { change, key, failure }) => {
                     let Some((path, hash)) = built.remove(&key) else { continue };
                     let current = self.desired(&key);
-                    let change =
-                        if current.is_some() { refuse(current, &path, &hash, &error) } else { Some(unbuilt) };
+                    let change = match current {
+                        Some(_) => refuse(current, &path, &hash, &failure.message),
+                        None => Some(change),
+                    };
                     planned.extend(change.map(|change| Planned { change, prepared: None }));
-                    rejected.push((path, error));
+                    rejected.push((path, failure.message));
                 }
-                Err(other) => return Err(other),
             }
         }
         let pending = self.commit(planned, options).await?;

@@ -102,6 +102,27 @@ pub(crate) struct Planned {
     pub(crate) prepared: Option<Box<dyn Prepared>>,
 }
 
+/// A change that cannot be built.
+pub(crate) struct Unbuilt {
+    pub(crate) change: Change,
+    pub(crate) key: Key,
+    pub(crate) failure: BuildFailure,
+}
+
+fn build_change(builder: &dyn Builder, change: Change, build: Build) -> Result<Planned, Unbuilt> {
+    let (Change::Put(desired) | Change::Touch(desired), Build::Yes(once)) = (&change, build) else {
+        return Ok(Planned { change, prepared: None });
+    };
+    let result = build_guarded(|| match once {
+        Some(once) => once(),
+        None => builder.build(desired),
+    });
+    match result {
+        Ok(prepared) => Ok(Planned { change, prepared: Some(prepared) }),
+        Err(failure) => Err(Unbuilt { key: desired.key(), change, failure }),
+    }
+}
+
 /// The control plane of one process.
 pub struct Service {
     pub(crate) shared: Arc<Shared>,
@@ -373,16 +394,8 @@ impl Service {
         let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
             return Ok(Pending::nothing(self.revision()));
         };
-        let planned = self.build_one(change, build).await?;
-        self.commit(vec![planned], options).await
-    }
-
-    pub(crate) async fn build_one(&self, change: Change, build: Build) -> Result<Planned, WriteError> {
-        let prepared = match build {
-            Build::No => None,
-            Build::Yes(once) => self.build_all(vec![(change.clone(), once)]).await?.pop(),
-        };
-        Ok(Planned { change, prepared })
+        let planned = self.build_all(vec![(change, build)]).await?;
+        self.commit(planned, options).await
     }
 
     /// Deletes a key. A file's stream leaves a record behind, so that the file does not bring it back.
@@ -448,28 +461,10 @@ impl Service {
         for (key, member) in members {
             changes.extend(plan_put(self.stored(&key).as_ref(), member, &options.origin, false));
         }
-        let pending = self.build_and_commit(changes, options).await?;
+        let planned = self.build_all(changes).await?;
+        let pending = self.commit(planned, options).await?;
         drop(gate);
         Ok(pending.finish(options).await)
-    }
-
-    pub(crate) async fn build_and_commit(
-        &self,
-        changes: Vec<(Change, Build)>,
-        options: &WriteOptions,
-    ) -> Result<Pending, WriteError> {
-        let (mut planned, mut to_build) = (Vec::new(), Vec::new());
-        for (change, build) in changes {
-            match build {
-                Build::No => planned.push(Planned { change, prepared: None }),
-                Build::Yes(once) => to_build.push((change, once)),
-            }
-        }
-        let changes: Vec<Change> = to_build.iter().map(|(change, _)| change.clone()).collect();
-        let built = self.build_all(to_build).await?;
-        let built = changes.into_iter().zip(built);
-        planned.extend(built.map(|(change, prepared)| Planned { change, prepared: Some(prepared) }));
-        self.commit(planned, options).await
     }
 
     /// Whether a key does not run as wanted, so that an explicit write of an equal spec runs it again.
@@ -482,11 +477,23 @@ impl Service {
         })
     }
 
-    /// Builds on threads that may block, as many as there are cores; all failures are collected.
-    async fn build_all(
+    /// Builds what needs it; all failures are collected.
+    async fn build_all(&self, changes: Vec<(Change, Build)>) -> Result<Vec<Planned>, WriteError> {
+        let (mut planned, mut failures) = (Vec::with_capacity(changes.len()), Vec::new());
+        for built in self.build_each(changes).await? {
+            match built {
+                Ok(one) => planned.push(one),
+                Err(Unbuilt { key, failure, .. }) => failures.push((key, failure)),
+            }
+        }
+        if failures.is_empty() { Ok(planned) } else { Err(WriteError::Build(failures)) }
+    }
+
+    /// Builds what needs it, on threads that may block, as many as there are cores.
+    pub(crate) async fn build_each(
         &self,
-        changes: Vec<(Change, Option<BuildOnce>)>,
-    ) -> Result<Vec<Box<dyn Prepared>>, WriteError> {
+        changes: Vec<(Change, Build)>,
+    ) -> Result<Vec<Result<Planned, Unbuilt>>, WriteError> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let share = changes.len().div_ceil(cores).max(1);
         let mut shares = Vec::new();
@@ -495,29 +502,16 @@ impl Service {
             let part: Vec<_> = changes.by_ref().take(share).collect();
             let builder = Arc::clone(&self.shared.builder);
             shares.push(tokio::task::spawn_blocking(move || {
-                let mut built = Vec::with_capacity(part.len());
-                for (change, once) in part {
-                    let (Change::Put(desired) | Change::Touch(desired)) = change else { continue };
-                    let result = build_guarded(|| match once {
-                        Some(once) => once(),
-                        None => builder.build(&desired),
-                    });
-                    built.push((desired.key(), result));
-                }
-                built
+                part.into_iter()
+                    .map(|(change, build)| build_change(&*builder, change, build))
+                    .collect::<Vec<_>>()
             }));
         }
-        let (mut built, mut failures) = (Vec::new(), Vec::new());
+        let mut built = Vec::new();
         for share in shares {
-            let part = share.await.map_err(|error| WriteError::Refused(error.to_string()))?;
-            for (key, result) in part {
-                match result {
-                    Ok(prepared) => built.push(prepared),
-                    Err(failure) => failures.push((key, failure)),
-                }
-            }
+            built.extend(share.await.map_err(|error| WriteError::Refused(error.to_string()))?);
         }
-        if failures.is_empty() { Ok(built) } else { Err(WriteError::Build(failures)) }
+        Ok(built)
     }
 
     /// Commits, hands what was built to the reconciler and wakes it.

@@ -164,7 +164,8 @@ impl Committer {
         self.commits.clone()
     }
 
-    /// Ends the thread after everything asked before; blocks until it is gone and the folder is free.
+    /// Ends the thread after everything asked before; blocks until it is gone and the folder is free. Not to be
+    /// called on a runtime's own thread.
     pub fn close(mut self) {
         let closed = match &self.commits.way {
             Way::Thread(sender) => sender.blocking_send(Request::Close).is_ok(),
