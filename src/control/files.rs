@@ -13,7 +13,7 @@ use std::{
 
 /// What a scan was of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+enum Scope {
     /// All files of streams.
     Streams,
     /// All files of resources.
@@ -42,12 +42,29 @@ pub struct Scanned {
 }
 
 impl Service {
-    /// Takes a scan of all files of a scope over. A bad file is refused by itself; one that only cannot be built and
-    /// has no good text before it is `Invalid` until something helps. What was in files that are gone is removed,
-    /// except that a scan that found nothing removes nothing and raises `SourceMissing`.
+    /// Takes a scan of all stream files over. A bad file is refused by itself; one that only cannot be built and has
+    /// no good text before it is `Invalid` until something helps. What was in files that are gone is removed, except
+    /// that a scan that found nothing removes nothing and raises `SourceMissing`.
     ///
-    /// At boot, resources come after `boot_resources`, then streams, with `options.wait` unset, then `boot_streams`.
+    /// At boot it comes between `boot_resources` and `boot_streams`, with `options.wait` unset.
     pub async fn set_files(
+        &self,
+        members: Vec<FileMember>,
+        options: &WriteOptions,
+    ) -> Result<Scanned, WriteError> {
+        self.set_scope(Scope::Streams, members, options).await
+    }
+
+    /// Takes a scan of all resource files over, in the same way; at boot after `boot_resources`.
+    pub async fn set_resource_files(
+        &self,
+        members: Vec<FileMember>,
+        options: &WriteOptions,
+    ) -> Result<Scanned, WriteError> {
+        self.set_scope(Scope::Resources, members, options).await
+    }
+
+    async fn set_scope(
         &self,
         scope: Scope,
         members: Vec<FileMember>,

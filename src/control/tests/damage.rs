@@ -180,9 +180,11 @@ fn everything_answered_is_found_when_the_journal_is_damaged_and_a_condition_says
             file.set_len(5000).unwrap();
         }),
     ];
+    let template = tempfile::tempdir().unwrap();
+    let answered = filled(template.path());
     for (name, damage) in damages {
         let dir = tempfile::tempdir().unwrap();
-        let answered = filled(dir.path());
+        folder::copy_folder(template.path(), dir.path()).unwrap();
         damage(dir.path());
         let opened = open(dir.path());
         assert_eq!(found(&opened), answered, "{name}");
