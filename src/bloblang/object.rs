@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::json::{Doc, JsonError, NotFinite, Style, prefix, sort_members, write_document, write_key, write_string};
+use crate::json::{Doc, JsonError, NotFinite, Style, Writer, prefix, sort_members, write_string};
 use crate::text::Text;
 use crate::value::Value;
 
@@ -209,23 +209,46 @@ impl Object {
     }
 
     pub(crate) fn write(&self, style: Style, out: &mut Vec<u8>) -> Result<(), NotFinite> {
+        let Some(doc) = &self.doc else { return self.write_owned(style, out) };
+        let mut writer = Writer::new(doc, style, out);
+        let mut separator = b'{';
+        for entry in &self.entries {
+            writer.out.push(separator);
+            separator = b',';
+            match (&entry.key, &entry.slot) {
+                // Untouched since parsing: key and value stand together.
+                (Key::Local(key), Slot::Local(index)) if *index == key + 1 => {
+                    writer.whole_member(*key);
+                    continue;
+                }
+                (Key::Local(key), _) => writer.key(*key),
+                (Key::Text(key), _) => {
+                    write_string(key.as_bytes(), style, writer.out);
+                    writer.out.push(b':');
+                }
+            }
+            match &entry.slot {
+                Slot::Local(index) => writer.value(*index),
+                Slot::Value(value) => value.write(style, writer.out)?,
+            }
+        }
+        if self.entries.is_empty() {
+            writer.out.push(b'{');
+        }
+        writer.out.push(b'}');
+        Ok(())
+    }
+
+    /// As above, for objects that refer to no document.
+    fn write_owned(&self, style: Style, out: &mut Vec<u8>) -> Result<(), NotFinite> {
         out.push(b'{');
         for (n, entry) in self.entries.iter().enumerate() {
             if n > 0 {
                 out.push(b',');
             }
-            match (&entry.key, &self.doc) {
-                (Key::Local(key), Some(doc)) => write_key(doc, *key, style, out),
-                _ => {
-                    write_string(&self.key_bytes(entry), style, out);
-                    out.push(b':');
-                }
-            }
-            match (&entry.slot, &self.doc) {
-                (Slot::Local(index), Some(doc)) => write_document(doc, *index, style, out),
-                (Slot::Local(_), None) => out.extend_from_slice(b"null"),
-                (Slot::Value(value), _) => value.write(style, out)?,
-            }
+            write_string(&self.key_bytes(entry), style, out);
+            out.push(b':');
+            self.value_of(&entry.slot).write(style, out)?;
         }
         out.push(b'}');
         Ok(())

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::text::lossy;
 pub(crate) use tape::{Kind, MAX_BYTES, Node};
 pub use write::NotFinite;
-pub(crate) use write::{Style, sort_members, write_document, write_key, write_string};
+pub(crate) use write::{Style, Writer, sort_members, write_document, write_string};
 
 /// Why bytes are not one JSON document.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{Doc, Kind, Numbers, scan};
+use super::{Doc, Kind, Node, Numbers, scan};
 use crate::number;
 
 /// A value holds a number JSON cannot express (NaN or an infinity).
@@ -40,19 +40,7 @@ thread_local! {
 /// Writes the value at `index`.
 #[inline]
 pub(crate) fn write_document(doc: &Doc, index: u32, style: Style, out: &mut Vec<u8>) {
-    let mut writer = Writer { doc, style, out };
-    if !writer.simple(index) {
-        ORDER.with(|order| match order.try_borrow_mut() {
-            Ok(mut order) => writer.container(index, &mut order),
-            Err(_) => writer.container(index, &mut Order::new()),
-        });
-    }
-}
-
-/// Writes a key node and its colon.
-#[inline]
-pub(crate) fn write_key(doc: &Doc, key: u32, style: Style, out: &mut Vec<u8>) {
-    Writer { doc, style, out }.key(key);
+    Writer::new(doc, style, out).value(index);
 }
 
 /// A container being written.
@@ -65,88 +53,124 @@ struct Frame {
     base: usize,
 }
 
-struct Writer<'a> {
+/// Writes parts of one document.
+pub(crate) struct Writer<'a> {
     doc: &'a Doc,
+    bytes: &'a [u8],
+    nodes: &'a [Node],
+    /// Strings may be copied as they stand.
+    verbatim: bool,
+    /// Canonical text may be copied as it stands, numbers and blanks included.
+    copies: bool,
     style: Style,
-    out: &'a mut Vec<u8>,
+    pub(crate) out: &'a mut Vec<u8>,
 }
 
-impl Writer<'_> {
-    /// Whether this text of the document may be copied.
+impl<'a> Writer<'a> {
     #[inline]
-    fn copyable(&self, text: &[u8]) -> bool {
-        self.doc.flags.verbatim && (self.style == Style::Plain || memchr::memchr3(b'<', b'>', b'&', text).is_none())
+    pub(crate) fn new(doc: &'a Doc, style: Style, out: &'a mut Vec<u8>) -> Self {
+        // Where nothing in the whole document needs the stronger escapes, the weaker are the same.
+        let verbatim = doc.flags.verbatim
+            && (style == Style::Plain || memchr::memchr3(b'<', b'>', b'&', &doc.bytes).is_none());
+        let copies = verbatim && doc.flags.compact && doc.numbers == Numbers::Text;
+        Self { doc, bytes: &doc.bytes, nodes: &doc.nodes, verbatim, copies, style, out }
     }
 
     #[inline]
-    fn string(&mut self, index: u32) {
-        let node = self.doc.node(index);
-        let text = self.doc.bytes.get(node.offset() - 1..node.offset() + node.len() + 1).unwrap_or_default();
-        if node.kind() != Kind::Rewritten && self.copyable(text) {
+    fn node(&self, index: u32) -> Node {
+        self.nodes.get(index as usize).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn copy(&mut self, start: usize, end: usize) {
+        if let Some(text) = self.bytes.get(start..end) {
             self.out.extend_from_slice(text);
+        }
+    }
+
+    /// Writes the value at `index`.
+    #[inline]
+    pub(crate) fn value(&mut self, index: u32) {
+        if !self.simple(index) {
+            ORDER.with(|order| match order.try_borrow_mut() {
+                Ok(mut order) => self.container(index, &mut order),
+                Err(_) => self.container(index, &mut Order::new()),
+            });
+        }
+    }
+
+    #[inline]
+    fn string(&mut self, node: Node) {
+        if self.verbatim && node.kind() != Kind::Rewritten {
+            self.copy(node.offset() - 1, node.offset() + node.len() + 1);
         } else {
             write_string(&self.doc.string(node), self.style, self.out);
         }
     }
 
+    /// Writes the key at `index` and its colon.
     #[inline]
-    fn key(&mut self, index: u32) {
-        self.string(index);
+    pub(crate) fn key(&mut self, index: u32) {
+        self.string(self.node(index));
         self.out.push(b':');
     }
 
     /// Writes what needs no descent: scalars, and containers that are canonical already.
     #[inline]
     fn simple(&mut self, index: u32) -> bool {
-        let node = self.doc.node(index);
+        let node = self.node(index);
         match node.kind() {
-            Kind::Plain | Kind::Escaped | Kind::Rewritten => self.string(index),
-            Kind::CanonicalArray | Kind::CanonicalObject => {
-                let start = node.offset();
-                let len = self.doc.node(index + 1).offset();
-                let text = self.doc.bytes.get(start..start + len).unwrap_or_default();
-                if !(self.doc.flags.compact && self.doc.numbers == Numbers::Text && self.copyable(text)) {
-                    return false;
-                }
-                self.out.extend_from_slice(text);
+            Kind::Plain | Kind::Escaped | Kind::Rewritten => self.string(node),
+            Kind::CanonicalArray | Kind::CanonicalObject if self.copies => {
+                self.copy(node.offset(), node.offset() + self.node(index + 1).offset());
             }
-            Kind::Array | Kind::Object => return false,
+            Kind::Array | Kind::Object | Kind::CanonicalArray | Kind::CanonicalObject => return false,
             Kind::Number if self.doc.numbers == Numbers::Float => {
                 let value = number::parse_float(self.doc.raw(node)).unwrap_or(0.0);
                 number::write_json_float(value, self.out);
             }
-            _ => self.out.extend_from_slice(self.doc.raw(node)),
+            _ => self.copy(node.offset(), node.offset() + node.len()),
         }
         true
     }
 
-    /// Writes key and value; one copy where both stand together and need no change.
+    /// Writes a key and its value, one copy where both stand together and need no change; false if the value
+    /// has still to be written.
     #[inline]
     fn member(&mut self, key: u32) -> bool {
-        let doc = self.doc;
-        let (name, value) = (doc.node(key), doc.node(key + 1));
-        if doc.flags.compact && name.kind() == Kind::Plain && doc.numbers == Numbers::Text {
+        let name = self.node(key);
+        if self.copies && name.kind() == Kind::Plain {
+            let value = self.node(key + 1);
             let end = match value.kind() {
-                Kind::Plain | Kind::Escaped => Some(value.offset() + value.len() + 1),
-                Kind::Null | Kind::False | Kind::True | Kind::Number => Some(value.offset() + value.len()),
-                Kind::CanonicalArray | Kind::CanonicalObject => Some(value.offset() + doc.node(key + 2).offset()),
-                _ => None,
-            };
-            if let Some(end) = end {
-                let text = doc.bytes.get(name.offset() - 1..end).unwrap_or_default();
-                if self.copyable(text) {
-                    self.out.extend_from_slice(text);
-                    return true;
+                Kind::Plain | Kind::Escaped => value.offset() + value.len() + 1,
+                Kind::Null | Kind::False | Kind::True | Kind::Number => value.offset() + value.len(),
+                Kind::CanonicalArray | Kind::CanonicalObject => value.offset() + self.node(key + 2).offset(),
+                Kind::Array | Kind::Object => {
+                    self.copy(name.offset() - 1, value.offset());
+                    return false;
                 }
+                Kind::Rewritten => 0,
+            };
+            if end > 0 {
+                self.copy(name.offset() - 1, end);
+                return true;
             }
         }
         self.key(key);
         self.simple(key + 1)
     }
 
+    /// Writes a key and its value.
+    #[inline]
+    pub(crate) fn whole_member(&mut self, key: u32) {
+        if !self.member(key) {
+            self.value(key + 1);
+        }
+    }
+
     /// Opens the container at `index`.
     fn open(&mut self, index: u32, order: &mut Order) -> Frame {
-        let node = self.doc.node(index);
+        let node = self.node(index);
         let base = order.len();
         if node.kind().is_object() {
             self.out.push(b'{');
@@ -183,7 +207,7 @@ impl Writer<'_> {
                 (key + 1, self.member(key))
             } else {
                 let child = frame.at;
-                frame.at = self.doc.next(child);
+                frame.at = child + self.node(child).extent();
                 (child, self.simple(child))
             };
             first = !done;
@@ -201,39 +225,56 @@ pub(crate) fn sort_members(doc: &Doc, index: u32, order: &mut Order) {
     if !doc.flags.utf8 {
         return sort_escaped(doc, index, order);
     }
+    let nodes = &*doc.nodes;
+    let node = |at: u32| nodes.get(at as usize).copied().unwrap_or_default();
+    let text = |entry: &(u64, u32)| doc.raw(node(entry.1));
     let few = doc.count(index) <= 24;
-    for key in doc.keys(index) {
-        let node = doc.node(key);
-        if node.kind() != Kind::Plain {
+    let end = index + node(index).extent();
+    let mut repeated = false;
+    let mut at = index + 2;
+    while at < end {
+        let key = at;
+        let name = node(key);
+        at = key + 1 + node(key + 1).extent();
+        if name.kind() != Kind::Plain {
             order.truncate(base);
             return sort_escaped(doc, index, order);
         }
-        let prefix = doc.prefix(node);
-        order.push((prefix, key));
+        let entry = (doc.prefix(name), key);
+        order.push(entry);
         if !few {
             continue;
         }
         // Insertion: members are few and often nearly in order.
-        let members = order.get_mut(base..).unwrap_or_default();
-        let mut at = members.len() - 1;
-        while let Some(before) = at.checked_sub(1).and_then(|n| members.get(n).copied()) {
-            if before.0 < prefix || (before.0 == prefix && doc.raw(doc.node(before.1)) <= doc.raw(node)) {
+        let Some(members) = order.get_mut(base..) else { return };
+        let mut place = members.len() - 1;
+        while place > 0 {
+            let Some(before) = members.get(place - 1).copied() else { break };
+            if before.0 < entry.0 {
                 break;
             }
-            if let Some(slot) = members.get_mut(at) {
+            if before.0 == entry.0 {
+                let (left, right) = (text(&before), doc.raw(name));
+                repeated |= left == right;
+                if left <= right {
+                    break;
+                }
+            }
+            if let Some(slot) = members.get_mut(place) {
                 *slot = before;
             }
-            at -= 1;
+            place -= 1;
         }
-        if let Some(slot) = members.get_mut(at) {
-            *slot = (prefix, key);
+        if let Some(slot) = members.get_mut(place) {
+            *slot = entry;
         }
     }
-    let text = |entry: &(u64, u32)| doc.raw(doc.node(entry.1));
     if !few {
         order.get_mut(base..).unwrap_or_default().sort_by(|a, b| a.0.cmp(&b.0).then_with(|| text(a).cmp(text(b))));
     }
-    keep_last(order, base, |a, b| a.0 == b.0 && text(a) == text(b));
+    if repeated || !few {
+        keep_last(order, base, |a, b| a.0 == b.0 && text(a) == text(b));
+    }
 }
 
 /// As above, for keys whose text has to be made first.
