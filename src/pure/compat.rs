@@ -6,8 +6,16 @@ use weir_bloblang::{JsonError, Kind, Message, Narrow, Value};
 pub(crate) fn structured(message: &Message) -> Result<&Value, String> {
     message.value().map_err(|error| match error {
         JsonError::Empty => "target message part does not exist".to_owned(),
-        other => other.to_string(),
+        other => json_error(other),
     })
+}
+
+/// Why a text is not JSON. Texts that end too early have two names in Go; components use that of its decoder.
+pub(crate) fn json_error(error: &JsonError) -> String {
+    match error.to_string() {
+        text if text == "unexpected end of JSON input" => "unexpected EOF".to_owned(),
+        text => text,
+    }
 }
 
 /// The name of a value's Go type.

@@ -158,14 +158,16 @@ impl BuildContext for Building {
     }
 
     fn batching(&mut self, _: &str, node: &Node) -> Result<Option<Policy>, BuildError> {
-        let count = node.get("count").and_then(Node::as_str).and_then(|count| count.parse().ok()).unwrap_or(0);
+        let count =
+            node.get("count").and_then(Node::as_str).and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok((count > 0).then(|| Policy { count, period: Some(Duration::from_secs(1)), ..Policy::default() }))
     }
 
     fn cache(&mut self, label: &str) -> Result<Slot<dyn Cache>, BuildError> {
         let spec = self.registry.cache(label).unwrap();
         let cache = spec.build(&Node::null(), &mut self.of(label, label, "root.cache_resources"))?;
-        CACHES.with(|caches| Ok(caches.borrow_mut().get_or_insert_with(|| Slot::new(Arc::from(cache))).clone()))
+        CACHES
+            .with(|caches| Ok(caches.borrow_mut().get_or_insert_with(|| Slot::new(Arc::from(cache))).clone()))
     }
 
     fn rate_limit(&mut self, _: &str) -> Result<Slot<dyn RateLimit>, BuildError> {

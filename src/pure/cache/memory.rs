@@ -75,7 +75,8 @@ struct Item {
 impl Memory {
     fn new(config: Config) -> Result<Self, BuildError> {
         let parse = |name: &str, text: &str| {
-            let failed = |reason| BuildError::new(format!("failed to parse '{name}' as a duration string: {reason}"));
+            let failed =
+                |reason| BuildError::new(format!("failed to parse '{name}' as a duration string: {reason}"));
             duration::parse(text).map_err(failed)
         };
         let default_ttl = parse("default_ttl", &config.default_ttl)?;
@@ -164,7 +165,13 @@ mod tests {
 
     fn memory(ttl: &str, interval: &str, shards: i64) -> Memory {
         let init_values = [("a".to_owned(), "one".to_owned())].into();
-        Memory::new(Config { default_ttl: ttl.into(), compaction_interval: interval.into(), init_values, shards }).unwrap()
+        Memory::new(Config {
+            default_ttl: ttl.into(),
+            compaction_interval: interval.into(),
+            init_values,
+            shards,
+        })
+        .unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,9 +197,16 @@ mod tests {
 
     #[test]
     fn a_bad_duration_is_named() {
-        let config =
-            Config { default_ttl: "soon".into(), compaction_interval: "1s".into(), init_values: BTreeMap::new(), shards: 1 };
+        let config = Config {
+            default_ttl: "soon".into(),
+            compaction_interval: "1s".into(),
+            init_values: BTreeMap::new(),
+            shards: 1,
+        };
         let error = Memory::new(config).err().unwrap().to_string();
-        assert_eq!(error, "failed to parse 'default_ttl' as a duration string: time: invalid duration \"soon\"");
+        assert_eq!(
+            error,
+            "failed to parse 'default_ttl' as a duration string: time: invalid duration \"soon\""
+        );
     }
 }

@@ -29,7 +29,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     body: Body::Fields(&[
         Field::mapping("request_map", "Makes the request of a message. Empty: a copy of it.").default("''"),
         Field::processors("processors", "What the requests go through."),
-        Field::mapping("result_map", "Changes the message by the result. Empty: the result is dropped.").default("''"),
+        Field::mapping("result_map", "Changes the message by the result. Empty: the result is dropped.")
+            .default("''"),
     ]),
     examples: &[Example {
         title: "Keep the old field",
@@ -76,7 +77,8 @@ struct Requests {
 
 impl Branch {
     fn requests(&self, batch: &[Message]) -> Requests {
-        let mut requests = Requests { messages: Vec::with_capacity(batch.len()), absent: Vec::new(), failed: Vec::new() };
+        let mut requests =
+            Requests { messages: Vec::with_capacity(batch.len()), absent: Vec::new(), failed: Vec::new() };
         for (index, message) in batch.iter().enumerate() {
             let mut request = message.clone();
             request.set_error(None);
@@ -97,7 +99,13 @@ impl Branch {
     }
 
     /// Maps what the requests became into the batch.
-    fn apply(&self, batch: &mut [Message], absent: &[usize], failed: Vec<(usize, String)>, made: Result<Vec<Message>, String>) {
+    fn apply(
+        &self,
+        batch: &mut [Message],
+        absent: &[usize],
+        failed: Vec<(usize, String)>,
+        made: Result<Vec<Message>, String>,
+    ) {
         let made = made.and_then(|made| {
             let (count, wanted) = (made.len() + absent.len(), batch.len());
             // The reference names the numbers the wrong way round.
@@ -118,7 +126,9 @@ impl Branch {
             }
             Err(text) => {
                 self.log.error(format_args!("Child processors failed: {text}"));
-                batch.iter_mut().for_each(|message| flag(message, &*text));
+                for message in &mut *batch {
+                    flag(message, &*text);
+                }
                 for (index, text) in failed {
                     self.fail(batch.get_mut(index), text);
                 }
@@ -235,6 +245,9 @@ mod tests {
         let config = "branch: { request_map: 'root = this.n.uppercase()', processors: [ { noop: {} } ] }";
         let out = run(config, &["{\"n\":\"x\"}", "{\"n\":2}"]).await;
         assert!(out[0][0].error().is_none());
-        assert!(error(&out[0][1]).starts_with("request mapping failed: failed assignment (line 1): expected string"));
+        assert!(
+            error(&out[0][1])
+                .starts_with("request mapping failed: failed assignment (line 1): expected string")
+        );
     }
 }

@@ -100,7 +100,10 @@ enum Outcome {
 
 impl CacheProcessor {
     async fn work(&self, batch: &[Message], index: usize) -> Result<Outcome, String> {
-        let key = self.key.resolve_string(batch, index).map_err(|error| format!("key interpolation error: {error}"))?;
+        let key = self
+            .key
+            .resolve_string(batch, index)
+            .map_err(|error| format!("key interpolation error: {error}"))?;
         let value = match &self.value {
             Some(value) => {
                 let value = value.resolve(batch, index);
@@ -110,7 +113,8 @@ impl CacheProcessor {
             None => Bytes::new(),
         };
         let ttl = self.ttl(batch, index)?;
-        let cache = self.slot.get().ok_or_else(|| format!("cache resource '{}' was not found", self.label))?;
+        let cache =
+            self.slot.get().ok_or_else(|| format!("cache resource '{}' was not found", self.label))?;
         let done = match self.operator {
             Operator::Set => cache.set(&key, value, ttl).await.map(|()| Outcome::Unchanged),
             Operator::Add => cache.add(&key, value, ttl).await.map(|()| Outcome::Unchanged),
@@ -126,11 +130,13 @@ impl CacheProcessor {
 
     fn ttl(&self, batch: &[Message], index: usize) -> Result<Option<Duration>, String> {
         let Some(ttl) = &self.ttl else { return Ok(None) };
-        let text = ttl.resolve_string(batch, index).map_err(|error| format!("ttl interpolation error: {error}"))?;
+        let text =
+            ttl.resolve_string(batch, index).map_err(|error| format!("ttl interpolation error: {error}"))?;
         if text.is_empty() {
             return Ok(None);
         }
-        let parsed = duration::parse_signed(&text).map_err(|error| format!("ttl must be a duration: {error}"))?;
+        let parsed =
+            duration::parse_signed(&text).map_err(|error| format!("ttl must be a duration: {error}"))?;
         Ok(Some(if parsed.0 { Duration::ZERO } else { parsed.1 }))
     }
 }
@@ -160,7 +166,9 @@ mod tests {
     use crate::testing::{run, shown};
 
     fn step(operator: &str, more: &str) -> String {
-        format!("{{ cache: {{ resource: memory, operator: {operator}, key: '${{! content().slice(0, 1) }}'{more} }} }}")
+        format!(
+            "{{ cache: {{ resource: memory, operator: {operator}, key: '${{! content().slice(0, 1) }}'{more} }} }}"
+        )
     }
 
     #[tokio::test]
@@ -178,9 +186,12 @@ mod tests {
         let out = run(&config, &["ab"]).await;
         let error = out[0][0].error().unwrap();
         assert_eq!((error.text.as_str(), error.name.as_str()), ("key already exists: a", "cache"));
-        let out = run(&format!("processors: [ {} ]", step("get", "")), &["ab"]).await;
-        assert_eq!(out[0][0].error().unwrap().text, "operator failed for key 'a': key does not exist");
+        let out = run(&format!("processors: [ {} ]", step("get", "")), &["xy"]).await;
+        assert_eq!(out[0][0].error().unwrap().text, "operator failed for key 'x': key does not exist");
         let out = run(&format!("processors: [ {} ]", step("set", ", ttl: soon")), &["ab"]).await;
-        assert_eq!(out[0][0].error().unwrap().text, "ttl must be a duration: time: invalid duration \"soon\"");
+        assert_eq!(
+            out[0][0].error().unwrap().text,
+            "ttl must be a duration: time: invalid duration \"soon\""
+        );
     }
 }

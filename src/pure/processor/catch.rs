@@ -52,7 +52,9 @@ impl Catch {
 }
 
 fn mend(messages: &mut [Message]) {
-    messages.iter_mut().for_each(|message| message.set_error(None));
+    for message in messages {
+        message.set_error(None);
+    }
 }
 
 #[async_trait]

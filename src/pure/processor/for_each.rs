@@ -17,7 +17,10 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     description: "What comes out is put together to one batch again.",
     status: Status::Stable,
     body: Body::List(Field::processor("", "The processors, in order.").default("[]")),
-    examples: &[Example { title: "Each message an array", config: "[ { archive: { format: json_array } } ]" }],
+    examples: &[Example {
+        title: "Each message an array",
+        config: "[ { archive: { format: json_array } } ]",
+    }],
     build: |node, context| {
         let children = context.processors("for_each", node.as_list().unwrap_or_default())?;
         Ok(Box::new(ForEach(children)))
@@ -57,7 +60,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_message_is_a_batch_of_its_own() {
-        let config = "for_each: [ { mapping: 'root = if content() == \"b\" { deleted() } else { batch_size() }' } ]";
+        let config =
+            "for_each: [ { mapping: 'root = if content() == \"b\" { deleted() } else { batch_size() }' } ]";
         assert_eq!(shown(&run(config, &["a", "b", "c"]).await), [["1", "1"]]);
     }
 }

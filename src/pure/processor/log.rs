@@ -45,7 +45,13 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
             None => None,
         };
         let fields = config.fields.unwrap_or_default().into_iter().collect();
-        Ok(Box::new(LogLine { level, fields_mapping, message: config.message, fields, log: Log::new(context) }))
+        Ok(Box::new(LogLine {
+            level,
+            fields_mapping,
+            message: config.message,
+            fields,
+            log: Log::new(context),
+        }))
     },
 };
 
@@ -164,7 +170,8 @@ mod tests {
 
     #[tokio::test]
     async fn messages_go_on_unchanged() {
-        let config = "log: { level: error, message: '${! this.a.uppercase() }', fields_mapping: 'root = [1]' }";
+        let config =
+            "log: { level: error, message: '${! this.a.uppercase() }', fields_mapping: 'root = [1]' }";
         let out = run(config, &["a", "{\"a\":\"b\"}"]).await;
         assert_eq!(shown(&out), [["a", "{\"a\":\"b\"}"]]);
         assert!(out[0].iter().all(|message| message.error().is_none()));

@@ -25,7 +25,10 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     status: Status::Stable,
     body: Body::Single(Field::mapping("", "The mapping.")),
     examples: &[
-        Example { title: "Some fields", config: "|\n  root.id = this.id\n  root.name = this.user.name.uppercase()\n" },
+        Example {
+            title: "Some fields",
+            config: "|\n  root.id = this.id\n  root.name = this.user.name.uppercase()\n",
+        },
         Example { title: "A filter", config: "'root = if this.type == \"noise\" { deleted() }'" },
     ],
     build,

@@ -64,7 +64,11 @@ fn optional_mapping(text: &str, what: &str) -> Result<Option<Mapping>, BuildErro
 }
 
 /// Builds children that are run one by one, not as a chain.
-fn children(context: &mut dyn BuildContext, at: &str, node: &Node) -> Result<Vec<Arc<dyn Processor>>, BuildError> {
+fn children(
+    context: &mut dyn BuildContext,
+    at: &str,
+    node: &Node,
+) -> Result<Vec<Arc<dyn Processor>>, BuildError> {
     let nodes = node.as_list().unwrap_or_default();
     nodes.iter().enumerate().map(|(index, node)| context.processor(&format!("{at}.{index}"), node)).collect()
 }

@@ -22,7 +22,10 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
                   stays, and the message is flagged as failed.",
     status: Status::Stable,
     body: Body::Single(Field::mapping("", "The mapping.")),
-    examples: &[Example { title: "Two fields", config: "|\n  root.seen = true\n  root.secret = deleted()\n" }],
+    examples: &[Example {
+        title: "Two fields",
+        config: "|\n  root.seen = true\n  root.secret = deleted()\n",
+    }],
     build: |node, context| {
         let inner = Inner { program: node.read()?, log: Log::new(context) };
         Ok(Box::new(Mutation(Arc::new(inner))))

@@ -90,7 +90,10 @@ mod tests {
     async fn each_message_takes_a_permit() {
         let began = Instant::now();
         // The test's context has a limit of two a second under this label.
-        assert_eq!(run("rate_limit: { resource: two_a_second }", &["a", "b", "c", "d", "e"]).await[0].len(), 5);
+        assert_eq!(
+            run("rate_limit: { resource: two_a_second }", &["a", "b", "c", "d", "e"]).await[0].len(),
+            5
+        );
         assert_eq!(began.elapsed(), Duration::from_secs(2));
     }
 }

@@ -15,7 +15,9 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     description: "They come out in the order of the indexes; one that does not exist picks nothing, and a batch of which \
                   nothing is picked is dropped.",
     status: Status::Stable,
-    body: Body::Fields(&[Field::int("parts", "The indexes, from 0; negative ones count from the end.").list().default("[]")]),
+    body: Body::Fields(&[Field::int("parts", "The indexes, from 0; negative ones count from the end.")
+        .list()
+        .default("[]")]),
     examples: &[Example { title: "First and last", config: "parts: [ 0, -1 ]" }],
     build: |node, _| {
         let config: Config = node.read()?;

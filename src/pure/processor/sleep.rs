@@ -52,7 +52,13 @@ impl Sleep {
             }
         };
         match duration::parse_signed(&text) {
-            Ok((negative, wait)) => if negative { Duration::ZERO } else { wait },
+            Ok((negative, wait)) => {
+                if negative {
+                    Duration::ZERO
+                } else {
+                    wait
+                }
+            }
             Err(error) => {
                 self.log.error(format_args!("Failed to parse duration: {error}"));
                 Duration::ZERO

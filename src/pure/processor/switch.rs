@@ -36,19 +36,23 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
         let nodes: Vec<Node> = node.read()?;
         let cases = nodes.iter().enumerate();
         let cases = cases.map(|(index, node)| {
-            Case::new(index, node, context).map_err(|error| error.context(format!("case '{index}' parse error")))
+            Case::new(index, node, context)
+                .map_err(|error| error.context(format!("case '{index}' parse error")))
         });
         Ok(Box::new(Switch::new(cases.collect::<Result<_, _>>()?, Log::new(context))))
     },
 };
 
 static CASE: &[Field] = &[
-    Field::mapping("check", "A query whose `true` lets a message pass. Empty: every message passes.").default("''"),
+    Field::mapping("check", "A query whose `true` lets a message pass. Empty: every message passes.")
+        .default("''"),
     Field::processors("processors", "What the messages that pass go through.").default("[]"),
     Field::bool("fallthrough", "Whether messages that pass also go through the next case, unchecked.")
         .default("false")
         .advanced(),
-    Field::bool("continue", "Whether messages that pass are also tested by the next case.").default("false").advanced(),
+    Field::bool("continue", "Whether messages that pass are also tested by the next case.")
+        .default("false")
+        .advanced(),
 ];
 
 #[derive(Deserialize)]
@@ -79,14 +83,18 @@ impl Case {
         let check = optional_mapping(&config.check, "check")?;
         let then = match (config.fallthrough, config.r#continue) {
             (true, true) => {
-                return Err(BuildError::new("a case cannot have both 'fallthrough' and 'continue' set to true"));
+                return Err(BuildError::new(
+                    "a case cannot have both 'fallthrough' and 'continue' set to true",
+                ));
             }
             (true, false) => Then::IntoNext,
             (false, true) => Then::TestedByNext,
             (false, false) => Then::Done,
         };
         if config.processors.is_empty() {
-            return Err(BuildError::new("case has no processors, in order to have a no-op case use a `noop` processor"));
+            return Err(BuildError::new(
+                "case has no processors, in order to have a no-op case use a `noop` processor",
+            ));
         }
         let processors = context.processors(&format!("switch.{index}.processors"), &config.processors)?;
         Ok(Self { check, processors, then })
@@ -146,7 +154,8 @@ impl Sorting {
             if index != UNTAGGED {
                 last = index;
             }
-            message.tag = usize::try_from(index).ok().and_then(|at| self.tags.get(at)).copied().unwrap_or(UNTAGGED);
+            message.tag =
+                usize::try_from(index).ok().and_then(|at| self.tags.get(at)).copied().unwrap_or(UNTAGGED);
             keyed.push((last, message));
         }
         keyed.sort_by_key(|(index, _)| *index);
@@ -156,9 +165,9 @@ impl Sorting {
 
 impl Switch {
     fn new(cases: Vec<Case>, log: Log) -> Self {
-        let immediate = cases.iter().all(|case| {
-            case.processors.immediate() && case.check.as_ref().is_none_or(is_immediate)
-        });
+        let immediate = cases
+            .iter()
+            .all(|case| case.processors.immediate() && case.check.as_ref().is_none_or(is_immediate));
         let simple = cases.iter().all(|case| case.then == Then::Done);
         Self { cases, immediate, simple, log }
     }
@@ -299,14 +308,20 @@ mod tests {
             let out = run(&config, &["1", "\"x\"", "2"]).await;
             assert_eq!(shown(&out), [["small", "\"x\"", "big"]], "{config}");
             let error = out[0][1].error().unwrap();
-            assert!(error.text.contains("cannot compare types string") && error.name.is_empty(), "{}", error.text);
+            assert!(
+                error.text.contains("cannot compare types string") && error.name.is_empty(),
+                "{}",
+                error.text
+            );
         }
     }
 
     #[test]
     fn cases_that_make_no_sense_are_refused() {
         let error = |config| try_build(config).err().unwrap().to_string();
-        assert!(error("switch: [ { check: 'true' } ]").contains("case '0' parse error: case has no processors"));
+        assert!(
+            error("switch: [ { check: 'true' } ]").contains("case '0' parse error: case has no processors")
+        );
         let both = "switch: [ { fallthrough: true, continue: true, processors: [ { noop: {} } ] } ]";
         assert!(error(both).contains("a case cannot have both 'fallthrough' and 'continue' set to true"));
     }

@@ -105,7 +105,9 @@ mod tests {
     async fn the_rest_is_skipped_once_a_message_failed() {
         let steps = "{ mapping: 'root = if content() == \"b\" { throw(\"no\") } else { content() + \"1\" }' }, \
                      { mapping: 'root = content() + \"2\"' }";
-        for config in [format!("try: [ {steps} ]"), format!("try: [ {steps}, {{ sleep: {{ duration: 0s }} }} ]")] {
+        for config in
+            [format!("try: [ {steps} ]"), format!("try: [ {steps}, {{ sleep: {{ duration: 0s }} }} ]")]
+        {
             let out = run(&config, &["a", "b", "c"]).await;
             assert_eq!(shown(&out), [["a12", "b", "c12"]], "{config}");
             assert_eq!(out[0][1].error().unwrap().path, "pipeline.processors.0.try.0");

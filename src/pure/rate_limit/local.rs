@@ -51,7 +51,9 @@ impl Local {
     fn new(config: &Config) -> Result<Self, BuildError> {
         let interval = duration::parse(&config.interval).ok().filter(|interval| !interval.is_zero());
         let interval = interval.ok_or_else(|| {
-            let reason = duration::parse(&config.interval).err().unwrap_or_else(|| "it must be longer than zero".into());
+            let reason = duration::parse(&config.interval)
+                .err()
+                .unwrap_or_else(|| "it must be longer than zero".into());
             BuildError::new(format!("failed to parse 'interval' as a duration string: {reason}"))
         })?;
         let count = u64::try_from(config.count).ok().filter(|count| *count > 0);

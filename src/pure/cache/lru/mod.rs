@@ -107,9 +107,10 @@ struct Lru(Mutex<Box<dyn Evicting>>);
 
 impl Lru {
     fn new(config: Config) -> Result<Self, BuildError> {
-        let cap = usize::try_from(config.cap).ok().filter(|cap| *cap > 0).ok_or_else(|| {
-            BuildError::new("invalid lru cache parameter capacity: must be bigger than 0")
-        })?;
+        let cap = usize::try_from(config.cap)
+            .ok()
+            .filter(|cap| *cap > 0)
+            .ok_or_else(|| BuildError::new("invalid lru cache parameter capacity: must be bigger than 0"))?;
         let mut keys: Box<dyn Evicting> = match config.algorithm.as_str() {
             "standard" => Box::new(Standard { cap, values: Recency::default() }),
             "arc" => Box::new(Adaptive::new(cap)),

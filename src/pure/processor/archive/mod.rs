@@ -119,7 +119,8 @@ enum Made {
 fn array(batch: &[Message]) -> Result<Value, String> {
     let mut items = Vec::with_capacity(batch.len());
     for message in batch {
-        let value = structured(message).map_err(|error| format!("failed to parse message as JSON: {error}"))?;
+        let value =
+            structured(message).map_err(|error| format!("failed to parse message as JSON: {error}"))?;
         items.push(value.clone());
     }
     Ok(Value::from(items))
@@ -138,7 +139,8 @@ fn separated(batch: &[Message], separator: &[u8]) -> Vec<u8> {
 
 fn binary(batch: &[Message]) -> Result<Vec<u8>, String> {
     let length = |length: usize| {
-        let length = u32::try_from(length).map_err(|_| "a message of 4 GiB or more has no binary form".to_owned())?;
+        let length =
+            u32::try_from(length).map_err(|_| "a message of 4 GiB or more has no binary form".to_owned())?;
         Ok::<_, String>(length.to_be_bytes())
     };
     let mut out = Vec::with_capacity(4 + batch.iter().map(|message| message.len() + 4).sum::<usize>());
@@ -170,8 +172,10 @@ impl Processor for Archive {
             }
             Err(text) => {
                 self.log.error(format_args!("Failed to create archive: {text}"));
-                batch.iter_mut().for_each(|message| flag(message, &*text));
-                out.extend(batch.iter_mut().map(mem::take));
+                for message in batch {
+                    flag(message, &*text);
+                    out.push(mem::take(message));
+                }
             }
         }
     }
@@ -192,9 +196,15 @@ mod tests {
         let archive = |format| format!("archive: {{ format: {format} }}");
         assert_eq!(shown(&run(&archive("lines"), &["a", "b\nc"]).await), [["a\nb\nc"]]);
         assert_eq!(shown(&run(&archive("concatenate"), &["a", "b"]).await), [["ab"]]);
-        assert_eq!(shown(&run(&archive("binary"), &["a", "bc"]).await), [["\0\0\0\x02\0\0\0\x01a\0\0\0\x02bc"]]);
+        assert_eq!(
+            shown(&run(&archive("binary"), &["a", "bc"]).await),
+            [["\0\0\0\x02\0\0\0\x01a\0\0\0\x02bc"]]
+        );
         let all = ["1.50", "\"two\"", "null", "{\"b\": 1, \"a\":[3]}"];
-        assert_eq!(shown(&run(&archive("json_array"), &all).await), [["[1.50,\"two\",null,{\"a\":[3],\"b\":1}]"]]);
+        assert_eq!(
+            shown(&run(&archive("json_array"), &all).await),
+            [["[1.50,\"two\",null,{\"a\":[3],\"b\":1}]"]]
+        );
     }
 
     #[tokio::test]
@@ -203,7 +213,10 @@ mod tests {
         assert_eq!(shown(&out), [["1", "nope"]]);
         for message in &out[0] {
             let error = message.error().unwrap();
-            assert_eq!(error.text, "failed to parse message as JSON: invalid character 'o' in literal null (expecting 'u')");
+            assert_eq!(
+                error.text,
+                "failed to parse message as JSON: invalid character 'o' in literal null (expecting 'u')"
+            );
             assert!(error.name.is_empty());
         }
     }
@@ -218,7 +231,12 @@ mod tests {
             let messages = ["{\"n\":1}".to_owned(), format!("{{\"n\":\"{long}\"}}")];
             let out = run(&config, &[&messages[0], &messages[1]]).await;
             assert_eq!(shown(&out), [messages], "{format}");
-            let name = |index: usize| out[0][index].metadata().get("archive_filename").map(|name| name.as_str().unwrap().into_owned());
+            let name = |index: usize| {
+                out[0][index]
+                    .metadata()
+                    .get("archive_filename")
+                    .map(|name| name.as_str().unwrap().into_owned())
+            };
             let named = matches!(format, "tar" | "zip");
             assert_eq!(name(0), named.then(|| "d/1-ü".to_owned()), "{format}");
             assert_eq!(name(1), named.then(|| format!("d/{long}-ü")), "{format}");

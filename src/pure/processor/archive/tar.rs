@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn an_extended_record_counts_itself() {
         assert_eq!(extended("path", "ab"), "11 path=ab\n");
-        assert_eq!(extended("path", "a"), "10 path=a\n");
+        assert_eq!(extended("path", "a"), "9 path=a\n");
         let long = extended("path", &"x".repeat(90));
         assert_eq!(long.len().to_string(), long.split(' ').next().unwrap());
     }

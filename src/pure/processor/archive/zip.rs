@@ -17,7 +17,8 @@ pub(super) fn write<'a>(files: impl Iterator<Item = (String, &'a Bytes)>) -> Res
     let too_large = |_| "the archive is too large for the zip format".to_owned();
     for (path, content) in files {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-        let deflated = encoder.write_all(content).and_then(|()| encoder.finish()).map_err(|error| error.to_string())?;
+        let deflated =
+            encoder.write_all(content).and_then(|()| encoder.finish()).map_err(|error| error.to_string())?;
         let offset = u32::try_from(out.len()).map_err(too_large)?;
         let name_length = u16::try_from(path.len()).map_err(too_large)?;
         // What the entry and the directory have in common: version needed to the length of the extra field.

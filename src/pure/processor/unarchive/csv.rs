@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn rows_are_objects() {
-        let rows: Vec<_> = rows(b"id;name\n1;\"a;\nb\"\n\n2;\n", ';').unwrap().iter().map(Value::to_json).collect();
+        let rows: Vec<_> =
+            rows(b"id;name\n1;\"a;\nb\"\n\n2;\n", ';').unwrap().iter().map(Value::to_json).collect();
         assert_eq!(rows, ["{\"id\":\"1\",\"name\":\"a;\\nb\"}", "{\"id\":\"2\",\"name\":\"\"}"]);
     }
 
@@ -47,6 +48,9 @@ mod tests {
             rows(b"a,b\n1,\"x\"y\n", ',').unwrap_err(),
             "failed to parse message as csv: parse error on line 2, column 5: extraneous or missing \" in quoted-field"
         );
-        assert_eq!(rows(b"a,b\n1\n", ',').unwrap_err(), "failed to parse message as csv: record on line 2: wrong number of fields");
+        assert_eq!(
+            rows(b"a,b\n1\n", ',').unwrap_err(),
+            "failed to parse message as csv: record on line 2: wrong number of fields"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! JSON documents one after the other.
 
+use crate::compat::json_error;
 use bytes::Bytes;
 use weir_bloblang::{Doc, Numbers, Value};
 
@@ -14,7 +15,7 @@ pub(super) fn parse(content: &Bytes) -> Result<Vec<Value>, String> {
             return Ok(documents);
         }
         let document = rest.split_to(length(&rest));
-        let document = Doc::parse_with(document, Numbers::Float).map_err(|error| error.to_string())?;
+        let document = Doc::parse_with(document, Numbers::Float).map_err(|error| json_error(&error))?;
         documents.push(Value::document(&document));
     }
 }
@@ -72,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_broken_one_fails_all() {
-        assert_eq!(shown("{\"a\":1} nope").unwrap_err(), "invalid character 'o' in literal null (expecting 'u')");
+        assert_eq!(
+            shown("{\"a\":1} nope").unwrap_err(),
+            "invalid character 'o' in literal null (expecting 'u')"
+        );
         assert_eq!(shown("{\"a\":1").unwrap_err(), "unexpected EOF");
         assert!(shown("] {}").is_err() && shown("\"a").is_err());
     }

@@ -171,7 +171,8 @@ fn files(message: &Message, entries: Vec<Entry>, out: &mut Vec<Message>) {
 
 /// The value if it is of the kind wanted. A null leaves the message empty, as in the reference.
 fn of_kind(message: &mut Message, kind: Kind, what: &str) -> Result<Value, String> {
-    let value = structured(message).map_err(|error| format!("failed to parse message into JSON {what}: {error}"))?;
+    let value =
+        structured(message).map_err(|error| format!("failed to parse message into JSON {what}: {error}"))?;
     if value.kind() == kind {
         return Ok(value.clone());
     }
@@ -242,7 +243,8 @@ mod tests {
 
     async fn taken_apart(format: &str, messages: &[&str]) -> (Vec<String>, Vec<Option<String>>) {
         let out = run(&format!("unarchive: {{ format: '{format}' }}"), messages).await;
-        let errors = out.iter().flatten().map(|message| message.error().map(|error| error.text.clone())).collect();
+        let errors =
+            out.iter().flatten().map(|message| message.error().map(|error| error.text.clone())).collect();
         (shown(&out).into_iter().flatten().collect(), errors)
     }
 
@@ -251,10 +253,16 @@ mod tests {
         let array = ["[{\"b\":1,\"a\":2}, \"s\", 1.50, null]", "[]", "{}"];
         let (parts, errors) = taken_apart("json_array", &array).await;
         assert_eq!(parts, ["{\"a\":2,\"b\":1}", "\"s\"", "1.50", "null", "{}"]);
-        assert_eq!(errors[4].as_deref(), Some("failed to parse message into JSON array: invalid type 'map[string]interface {}'"));
+        assert_eq!(
+            errors[4].as_deref(),
+            Some("failed to parse message into JSON array: invalid type 'map[string]interface {}'")
+        );
         let (parts, errors) = taken_apart("json_array", &["null", ""]).await;
         assert_eq!(parts, ["", ""]);
-        assert_eq!(errors[0].as_deref(), Some("failed to parse message into JSON array: invalid type '<nil>'"));
+        assert_eq!(
+            errors[0].as_deref(),
+            Some("failed to parse message into JSON array: invalid type '<nil>'")
+        );
         assert_eq!(
             errors[1].as_deref(),
             Some("failed to parse message into JSON array: target message part does not exist")

@@ -23,14 +23,17 @@ pub(super) fn read(content: &Bytes) -> Result<Vec<Entry>, String> {
         }
         let size = number(header.get(124..136));
         let checksum = number(header.get(148..156));
-        let (Some(mut size), true) = (size, checksum == Some(sum(&header))) else { return Err(INVALID.into()) };
+        let (Some(mut size), true) = (size, checksum == Some(sum(&header))) else {
+            return Err(INVALID.into());
+        };
         let kind = header.get(156).copied().unwrap_or(0);
         let is_extension = matches!(kind, b'x' | b'g' | b'L' | b'K');
         if !is_extension && let Some(known) = long_size.take() {
             size = known;
         }
         // Links, devices and directories have no content, whatever their size says.
-        let size = if matches!(kind, b'1'..=b'6') { 0 } else { usize::try_from(size).map_err(|_| INVALID)? };
+        let size =
+            if matches!(kind, b'1'..=b'6') { 0 } else { usize::try_from(size).map_err(|_| INVALID)? };
         if rest.len() < size {
             return Err(CUT.into());
         }

@@ -18,7 +18,9 @@ pub(super) fn read(archive: &Bytes) -> Result<Vec<Entry>, String> {
     let mut left = MAX_INFLATED;
     let mut entries = Vec::new();
     for _ in 0..count {
-        let header = take(&mut directory, DIRECTORY_LENGTH).filter(|header| header.starts_with(b"PK\x01\x02")).ok_or(INVALID)?;
+        let header = take(&mut directory, DIRECTORY_LENGTH)
+            .filter(|header| header.starts_with(b"PK\x01\x02"))
+            .ok_or(INVALID)?;
         let lengths = [28, 30, 32].map(|at| usize::from(short(&header, at)));
         let name = take(&mut directory, lengths[0]).ok_or(INVALID)?;
         take(&mut directory, lengths[1] + lengths[2]).ok_or(INVALID)?;
