@@ -34,6 +34,10 @@ impl Normaliser<'_> {
                     self.sections(inner, given.unwrap_or(&Node::map(Vec::new())))?
                 }
                 (FieldType::Object(_), Shape::List) if given.is_none() => Node::list(Vec::new()),
+                // A fraction is cut where the section is read, and shown as it is read.
+                (FieldType::Int, Shape::One) if let Some(count) = given.and_then(|given| given.read::<i64>().ok()) => {
+                    Node::scalar(count.to_string(), Tag::Int)
+                }
                 _ => match (given, field.default) {
                     (Some(given), _) => self.shaped(field, field.shape, given)?,
                     (None, Some(default)) => default_node(default),
