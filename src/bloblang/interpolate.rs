@@ -103,3 +103,31 @@ impl Interpolated {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(source: &str) -> String {
+        let batch = [Message::new(&br#"{"a":{"k":"<"},"b":null,"c":"x"}"#[..])];
+        let text = Interpolated::parse(source, &Environment::new()).map_err(|error| error.to_string());
+        text.and_then(|text| text.resolve_string(&batch, 0).map_err(|fault| fault.to_string())).unwrap_or_else(|e| e)
+    }
+
+    #[test]
+    fn pieces() {
+        assert_eq!(resolved("${! this.a }-${! this.b }"), r#"{"k":"\u003c"}-null"#);
+        assert_eq!(resolved("${{!x}} $ ${x} ${!json(\"c\")}"), "${!x} $ ${x} x");
+        assert_eq!(resolved("${! this.c"), "char 11: required: expected end of expression");
+        assert_eq!(resolved("${! root }"), "unable to reference `root` from this context");
+    }
+
+    #[test]
+    fn what_holds_no_query_is_static() {
+        let text = |source| Interpolated::parse(source, &Environment::new()).unwrap();
+        assert_eq!(text("a $ b").as_static(), Some("a $ b"));
+        assert_eq!(text("${{!x}}").as_static(), Some("${!x}"));
+        assert_eq!(text("").as_static(), Some(""));
+        assert_eq!(text("${!uuid_v4()}").as_static(), None);
+    }
+}

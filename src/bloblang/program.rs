@@ -193,3 +193,69 @@ fn inspect(mapping: &Mapping) -> ProgramTraits {
     };
     ProgramTraits { blocks, impure, class }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(source: &str) -> Program {
+        Program::parse(source, &Environment::new()).unwrap()
+    }
+
+    fn mapped(source: &str, content: &str) -> String {
+        let batch = [Message::new(content.as_bytes().to_vec())];
+        match program(source).map(&batch, 0, &mut Scratch::default()) {
+            Ok(Mapped::Message(message)) => String::from_utf8_lossy(message.content()).into_owned(),
+            Ok(Mapped::Dropped) => "dropped".to_owned(),
+            Err(fault) => fault.to_string(),
+        }
+    }
+
+    #[test]
+    fn content_that_is_not_assigned_stays_as_it_came() {
+        assert_eq!(mapped("meta a = 1", "{ not json"), "{ not json");
+        assert_eq!(mapped("root = if this.a > 1 { deleted() }", "{ \"a\": 1 }"), "{ \"a\": 1 }");
+        assert_eq!(mapped("root = if this.a > 1 { deleted() }", "{ \"a\": 2 }"), "dropped");
+    }
+
+    #[test]
+    fn classes() {
+        for (source, class) in [
+            ("meta a = this.b", Class::Metadata),
+            ("root = if this.a { deleted() }", Class::Root),
+            ("root.a = this.b\nlet c = 1", Class::Projection),
+            ("root = this\nif true { root.a = 1 }", Class::Edit),
+        ] {
+            assert_eq!(program(source).class(), class, "{source}");
+        }
+        assert!(program("root.a = this.b.uppercase()").is_pure());
+        assert!(!program("map m { root = count(\"x\") }\nroot.a = this.apply(\"m\")").is_pure());
+    }
+
+    #[test]
+    fn a_mutation_that_fails_keeps_its_edits() {
+        let mut batch = [Message::new(&b"{\"a\":1}"[..])];
+        let program = program("root.x = 1\nmeta m = 2\nroot.y = throw(\"e\")");
+        let fault = program.mutate(&mut batch, 0, &mut Scratch::default()).unwrap_err();
+        assert_eq!(fault.to_string(), "failed assignment (line 3): e");
+        assert_eq!(batch[0].content(), &b"{\"a\":1,\"x\":1}"[..]);
+        assert!(batch[0].metadata().get("m").is_some());
+    }
+
+    #[test]
+    fn a_mutation_that_replaces_its_root_still_sees_the_old_one() {
+        let mut batch = [Message::new(&b"{\"a\":1}"[..])];
+        let program = program("root = {}\nroot.b = this.a\nroot.c = json(\"a\")");
+        assert_eq!(program.mutate(&mut batch, 0, &mut Scratch::default()).unwrap(), Mutated::Kept);
+        assert_eq!(batch[0].content(), &b"{\"b\":1,\"c\":1}"[..]);
+    }
+
+    #[test]
+    fn endless_recursion_is_an_error() {
+        let error = mapped("map m { root = this.apply(\"m\") }\nroot = this.apply(\"m\")", "{}");
+        let want = "failed assignment (line 2): failed assignment (line 1): entering map m exceeded maximum allowed stacks of 5000, this could be due to unbounded recursion";
+        assert_eq!(error, want);
+        let error = mapped("map m { root = [this.apply(\"m\"), this.apply(\"m\")] | 1 }\nroot = this.apply(\"m\")", "{}");
+        assert!(error.contains("exceeded the work"), "{error}");
+    }
+}

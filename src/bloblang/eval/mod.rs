@@ -2,6 +2,7 @@
 
 mod context;
 mod control;
+mod dynamic;
 mod expr;
 mod go;
 mod onto;
@@ -20,15 +21,15 @@ use crate::spec::{Query, Spec};
 use crate::value::{Segment, Value, dot_path};
 pub(crate) use go::go_type;
 
-/// Units of work one message may use: a map entered, a query called, a value visited.
-const FUEL: u64 = 50_000_000;
+/// Units of work one message may use, about a second's: a query called or a value visited is one.
+const FUEL: u64 = if cfg!(test) { 500_000 } else { 50_000_000 };
 /// Maps that may be entered within one another.
 const MAX_MAPS: u32 = 5000;
 
 /// Functions and methods that belong to the evaluator.
 pub(crate) static FUNCTIONS: &[&[Spec]] = &[context::FUNCTIONS];
 /// Methods that belong to the evaluator.
-pub(crate) static METHODS: &[&[Spec]] = &[control::METHODS];
+pub(crate) static METHODS: &[&[Spec]] = &[control::METHODS, dynamic::METHODS];
 
 /// A context that paths begin from.
 #[derive(Clone, Debug)]
@@ -87,6 +88,11 @@ pub struct Cx<'a> {
     /// Maps entered.
     depth: u32,
     fuel: u64,
+}
+
+#[cold]
+fn exhausted() -> Fault {
+    Fault::new("mapping exceeded the work that one message may take")
 }
 
 static NO_MAPS: Maps = Maps::EMPTY;
@@ -179,7 +185,11 @@ impl<'a> Cx<'a> {
                 self.fuel = left;
                 Ok(())
             }
-            None => Err(Fault::new("mapping exceeded the work that one message may take")),
+            None => {
+                // Nothing more is done, whatever catches the error.
+                self.fuel = 0;
+                Err(exhausted())
+            }
         }
     }
 

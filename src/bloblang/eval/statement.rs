@@ -4,18 +4,25 @@ use super::{Cx, MAX_MAPS, This, Variable, go};
 use crate::compile::{Base, Expr, Map, Statement, StatementBranch, Target};
 use crate::error::Fault;
 use crate::object::Object;
+use crate::parse::Mapping;
 use crate::text::Text;
 use crate::value::{Kind, Segment, Value};
 
 /// Stack that must be left to enter a map, in bytes, and what is added if it is not.
 const STACK_LEFT: usize = 1024 * 1024;
 const STACK_MORE: usize = 16 * 1024 * 1024;
+/// Units of work that entering a map is.
+const MAP_COST: u64 = 10;
 
 impl Cx<'_> {
     /// Runs statements; an error names the line of its statement.
     pub(crate) fn execute(&mut self, statements: &[Statement]) -> Result<(), Fault> {
         for statement in statements {
-            if let Err(fault) = self.statement(statement) {
+            let mut result = self.statement(statement);
+            if self.fuel == 0 {
+                result = Err(super::exhausted());
+            }
+            if let Err(fault) = result {
                 let (Statement::Assign { line, .. } | Statement::If { line, .. }) = statement;
                 return Err(fault.at_line(*line));
             }
@@ -193,7 +200,7 @@ impl Cx<'_> {
     /// Applies a named map to a value.
     pub(super) fn apply(&mut self, name: &str, value: Value) -> Result<Value, Fault> {
         let map = self.maps.get(name).ok_or_else(|| Fault::new(format!("map {name} was not found")))?;
-        self.spend(1)?;
+        self.spend(MAP_COST)?;
         if self.depth >= MAX_MAPS {
             return Err(Fault::too_many_maps(&map.describe(), MAX_MAPS));
         }
@@ -201,6 +208,28 @@ impl Cx<'_> {
         let result = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.enter(map, value));
         self.depth -= 1;
         result
+    }
+
+    /// Runs a mapping of its own on a value, without message, metadata or anything of this one.
+    pub(super) fn embed(&mut self, mapping: &Mapping, value: Value) -> Result<Value, Fault> {
+        self.spend(MAP_COST)?;
+        if self.depth >= MAX_MAPS {
+            return Err(Fault::too_many_maps("", MAX_MAPS));
+        }
+        let mut inner = Cx::query(&[], 0);
+        inner.maps = &mapping.maps;
+        inner.variables = Some(std::iter::repeat_with(|| None).take(mapping.variables.len()).collect());
+        inner.root = Some(Value::Nothing);
+        inner.below.push(None);
+        inner.this = This::Value(value);
+        inner.depth = self.depth + 1;
+        inner.fuel = self.fuel;
+        let result = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || inner.execute(&mapping.statements));
+        self.fuel = inner.fuel;
+        match result {
+            Ok(()) => Ok(inner.root.unwrap_or(Value::Nothing)),
+            Err(fault) => Err(fault.innermost_line()),
+        }
     }
 
     fn enter(&mut self, map: &Map, value: Value) -> Result<Value, Fault> {

@@ -192,3 +192,65 @@ impl Parser<'_> {
 pub(crate) fn check_depth(at: usize, expr: &Expr) -> Result<(), Fail> {
     if expr.depth() > MAX_DEPTH { Err(Fail::fatal(at, "expression is nested too deeply")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(source: &str) -> String {
+        mapping(source, &Environment::new(), true).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn places_and_words_of_errors() {
+        for (source, want) in [
+            ("root.a = ", "line 1 char 10: expected query"),
+            ("root.a = 1 # c", "line 1 char 15: expected line break"),
+            ("root.a = match this { 1 => 2", "line 1 char 29: required: expected ,, line break, or }"),
+            ("root.a = this.foo()", "line 1 char 20: unrecognised method 'foo'"),
+            ("meta= {}", "line 1 char 5: expected  or whitespace"),
+        ] {
+            assert_eq!(error(source), want, "{source}");
+        }
+        let error = mapping("root.a = ", &Environment::new(), true).unwrap_err();
+        assert_eq!(error.without_position(), "expected query, but reached end of input");
+        let error = mapping("root.a = 1; root.b = 2", &Environment::new(), true).unwrap_err();
+        assert_eq!(error.without_position(), "expected line break, got: ; roo");
+    }
+
+    #[test]
+    fn what_is_too_deep_is_refused() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("-(", ")"), ("match this { _ => ", "}"), ("if true { ", "}")] {
+            let source = format!("root = {}1{}", open.repeat(5000), close.repeat(5000));
+            assert!(error(&source).contains("too deeply"), "{open}");
+        }
+        for link in [".a()", ".string()", ".(this)", " + this"] {
+            assert!(!error(&format!("root = this{}", link.repeat(5000))).is_empty(), "{link}");
+        }
+        let nested = "if true { ".repeat(5000) + &"}".repeat(5000);
+        assert!(!error(&nested).is_empty());
+    }
+
+    #[test]
+    fn nothing_makes_it_panic() {
+        let sources = [
+            "root.a = this.b.map_each(x -> x.\"a b\" + \"é\\n\").filter(y -> y > 1.5) | {\"k\": [1, null, deleted()]}\n",
+            "map m {\n  let v = -(3 % this.n)\n  root = if $v == 2 { @a } else if true { content() } else { match { _ => 1 } }\n}\nmeta x = this.apply(\"m\")\n",
+            "if this.x != \"\"\"raw\"\"\" { root.a.\"b.c\" = range(start: 0, stop: 3) } # c\r\nroot = this",
+        ];
+        let environment = Environment::new();
+        for source in sources {
+            let chars: Vec<char> = source.chars().collect();
+            for at in 0..chars.len() {
+                let cut: String = chars.iter().take(at).collect();
+                let without: String = chars.iter().take(at).chain(chars.iter().skip(at + 1)).collect();
+                let doubled: String = chars.iter().take(at + 1).chain(chars.iter().skip(at)).collect();
+                for text in [cut, without, doubled] {
+                    drop(mapping(&text, &environment, true));
+                    drop(mapping(&text, &environment, false));
+                    drop(interpolated(&format!("x ${{!{text}}}"), &environment));
+                }
+            }
+        }
+    }
+}
