@@ -49,6 +49,7 @@ impl Fault {
     /// Names where a value came from, unless something further in was named already.
     #[cold]
     #[must_use]
+    #[expect(clippy::wrong_self_convention, reason = "it says where a value is from")]
     pub(crate) fn from_source(mut self, source: &Source) -> Self {
         if let Kind::Expected { from, .. } = &mut *self.0 {
             from.get_or_insert_with(|| source.clone());

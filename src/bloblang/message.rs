@@ -84,6 +84,20 @@ impl Message {
         message
     }
 
+    /// What a mapping made of this message: another value and metadata, the rest kept.
+    pub(crate) fn mapped(&self, value: Value, metadata: Metadata) -> Self {
+        let mut message = Self {
+            content: OnceLock::new(),
+            value: OnceLock::new(),
+            metadata,
+            error: self.error.clone(),
+            context: self.context.clone(),
+            tag: self.tag,
+        };
+        message.set_value(value);
+        message
+    }
+
     /// The content. A value is serialised at the first call; one JSON cannot express gives no bytes at all.
     pub fn content(&self) -> &Bytes {
         self.content.get_or_init(|| match self.value.get() {

@@ -83,14 +83,10 @@ impl Program {
             return Ok(Mapped::Dropped);
         }
         let Some(message) = batch.get(index) else { return Ok(Mapped::Dropped) };
-        let mut message = match root {
-            Value::Nothing => message.clone(),
-            root => {
-                let mut message = message.clone();
-                message.set_value(root);
-                message
-            }
-        };
+        if !matches!(root, Value::Nothing) {
+            return Ok(Mapped::Message(message.mapped(root, metadata)));
+        }
+        let mut message = message.clone();
         *message.metadata_mut() = metadata;
         Ok(Mapped::Message(message))
     }

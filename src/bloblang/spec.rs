@@ -347,7 +347,7 @@ pub enum Arg {
 /// The arguments of one call. Indices are positions in [`Spec::params`]; types are already coerced.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
-    pub(crate) args: &'a [Arg],
+    pub(crate) given: &'a [Arg],
     /// Values of the dynamic ones by position; empty if there are none.
     pub(crate) resolved: &'a [Option<Value>],
     pub(crate) prepared: Option<&'a Prepared>,
@@ -356,12 +356,12 @@ pub struct Args<'a> {
 impl<'a> Args<'a> {
     /// How many there are, those left out included.
     pub fn len(&self) -> usize {
-        self.args.len()
+        self.given.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.args.is_empty()
+        self.given.is_empty()
     }
 
     /// The value, `None` if left out or a query.
@@ -370,7 +370,7 @@ impl<'a> Args<'a> {
         if let Some(Some(value)) = self.resolved.get(index) {
             return Some(value);
         }
-        match self.args.get(index) {
+        match self.given.get(index) {
             Some(Arg::Value(value)) => Some(value),
             _ => None,
         }
@@ -378,7 +378,7 @@ impl<'a> Args<'a> {
 
     /// All values, in order: for variadic ones.
     pub fn values(&self) -> impl Iterator<Item = &'a Value> + '_ {
-        (0..self.args.len()).filter_map(|index| self.value(index))
+        (0..self.given.len()).filter_map(|index| self.value(index))
     }
 
     /// The bytes of a string argument; `None` if left out.
@@ -431,7 +431,7 @@ impl<'a> Args<'a> {
     /// A query argument; `None` if left out.
     #[inline]
     pub fn query(&self, index: usize) -> Option<&'a Query> {
-        match self.args.get(index) {
+        match self.given.get(index) {
             Some(Arg::Query(query)) => Some(query),
             _ => None,
         }

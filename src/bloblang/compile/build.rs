@@ -64,7 +64,7 @@ pub(crate) fn object(members: Vec<(Key, Expr)>) -> Result<Expr, String> {
                 }
                 None => Key::Query(expr),
             },
-            key => key,
+            literal @ Key::Literal(_) => literal,
         };
         named.push((key, value));
     }
@@ -179,7 +179,7 @@ fn call(
         return Ok(Expr::Call(Box::new(call)));
     }
     if let Some(prepare) = spec.prepare {
-        let args = Args { args: &call.args, resolved: &[], prepared: None };
+        let args = Args { given: &call.args, resolved: &[], prepared: None };
         call.prepared = Some(prepare(&args).map_err(|fault| fault.to_string())?);
     }
     let literal = call.target.as_ref().is_some_and(|target| target.0.literal().is_some());

@@ -75,14 +75,14 @@ fn or(cx: &mut Cx<'_>, target: &Query, args: &Args<'_>) -> Result<Value, Fault> 
 }
 
 fn from(cx: &mut Cx<'_>, target: &Query, args: &Args<'_>) -> Result<Value, Fault> {
-    cx.from_index(args.int(0).unwrap_or_default(), |cx| cx.eval(target))
+    cx.seen_from(args.int(0).unwrap_or_default(), |cx| cx.eval(target))
 }
 
 fn from_all(cx: &mut Cx<'_>, target: &Query, _: &Args<'_>) -> Result<Value, Fault> {
     let mut values = Vec::with_capacity(cx.batch_size());
     for index in 0..i64::try_from(cx.batch_size()).unwrap_or(i64::MAX) {
         cx.spend(1)?;
-        values.push(cx.from_index(index, |cx| cx.eval(target))?);
+        values.push(cx.seen_from(index, |cx| cx.eval(target))?);
     }
     Ok(Value::from(values))
 }

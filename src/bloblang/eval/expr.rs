@@ -232,7 +232,7 @@ impl Cx<'_> {
         if call.dynamic {
             return self.call_dynamic(call);
         }
-        let args = Args { args: &call.args, resolved: &[], prepared: call.prepared.as_ref() };
+        let args = Args { given: &call.args, resolved: &[], prepared: call.prepared.as_ref() };
         self.invoke(call, &args)
     }
 
@@ -272,7 +272,7 @@ impl Cx<'_> {
             dynamic += 1;
             resolved.push(Some(value));
         }
-        let args = Args { args: &call.args, resolved: &resolved, prepared: None };
+        let args = Args { given: &call.args, resolved: &resolved, prepared: None };
         let Some(prepare) = call.spec.prepare else { return self.invoke(call, &args) };
         let prepared = prepare(&args)?;
         self.invoke(call, &Args { prepared: Some(&prepared), ..args })

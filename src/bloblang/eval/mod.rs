@@ -180,16 +180,13 @@ impl<'a> Cx<'a> {
     /// Accounts for work, about one unit a value visited; fails once a message has used up its share.
     #[inline]
     pub fn spend(&mut self, units: u64) -> Result<(), Fault> {
-        match self.fuel.checked_sub(units) {
-            Some(left) => {
-                self.fuel = left;
-                Ok(())
-            }
-            None => {
-                // Nothing more is done, whatever catches the error.
-                self.fuel = 0;
-                Err(exhausted())
-            }
+        if let Some(left) = self.fuel.checked_sub(units) {
+            self.fuel = left;
+            Ok(())
+        } else {
+            // Nothing more is done, whatever catches the error.
+            self.fuel = 0;
+            Err(exhausted())
         }
     }
 
@@ -252,7 +249,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Runs as seen from another message of the batch.
-    fn from_index<T>(&mut self, index: i64, run: impl FnOnce(&mut Self) -> T) -> T {
+    fn seen_from<T>(&mut self, index: i64, run: impl FnOnce(&mut Self) -> T) -> T {
         let home = std::mem::replace(&mut self.index, index);
         let result = run(self);
         self.index = home;

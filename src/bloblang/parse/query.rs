@@ -166,16 +166,13 @@ impl Parser<'_> {
         let arrow = |parser: &Self, end: usize| parser.source.term(parser.source.blanks(end), "=>");
         let any = self.source.char(at, '_').map_err(|fail| fail.named("match case"));
         let any = any.and_then(|end| Ok((Test::Always, arrow(self, end)?)));
-        let (test, end) = match best.take(any)? {
-            Some(parsed) => parsed,
-            None => {
-                let query = self.query(at).map_err(|fail| fail.named("match case"));
-                let query = query.and_then(|(expr, end)| Ok((Test::from(expr), arrow(self, end)?)));
-                match best.take(query)? {
-                    Some(parsed) => parsed,
-                    None => return Err(best.fail(at)),
-                }
-            }
+        let (test, end) = if let Some(parsed) = best.take(any)? {
+            parsed
+        } else {
+            let query = self.query(at).map_err(|fail| fail.named("match case"));
+            let query = query.and_then(|(expr, end)| Ok((Test::from(expr), arrow(self, end)?)));
+            let Some(parsed) = best.take(query)? else { return Err(best.fail(at)) };
+            parsed
         };
         let (value, end) = self.query(end)?;
         Ok((Case { test, value }, end))
@@ -311,15 +308,13 @@ impl Parser<'_> {
     fn member(&mut self, at: usize) -> Parsed<(Key, Expr)> {
         let mut best = Best::default();
         let quoted = self.source.quoted(at).map(|(text, end)| (Key::Literal(Text::from(text)), end));
-        let (key, end) = match best.take(quoted)? {
-            Some(parsed) => parsed,
-            None => {
-                let query = self.query(at).map(|(expr, end)| (Key::Query(expr), end));
-                match best.take(query.map_err(|fail| fail.named("object")))? {
-                    Some(parsed) => parsed,
-                    None => return Err(best.fail(at)),
-                }
-            }
+        let (key, end) = if let Some(parsed) = best.take(quoted)? {
+            parsed
+        } else {
+            let query = self.query(at).map(|(expr, end)| (Key::Query(expr), end));
+            let query = query.map_err(|fail| fail.named("object"));
+            let Some(parsed) = best.take(query)? else { return Err(best.fail(at)) };
+            parsed
         };
         let start = self.source.char(self.source.blanks(end), ':')?;
         let (value, end) = self.query(self.source.trivia(start)).map_err(|fail| fail.named("object"))?;
