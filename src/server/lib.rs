@@ -1,6 +1,12 @@
-//! The command line and the HTTP API.
+//! The command line and the HTTP API: the only place that names the crates of components.
 
-/// Runs the command line and gives back its exit status.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+mod api;
+mod cli;
+mod files;
+mod http;
+mod resource_files;
+mod runtime;
+mod serve;
+mod telemetry;
+
+pub use cli::main;

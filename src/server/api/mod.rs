@@ -1,0 +1,212 @@
+//! The Streams API and the service's own routes: one table says what there is, in the reference's order of checks.
+
+mod answer;
+mod resources;
+mod routes;
+mod service;
+mod streams;
+mod submit;
+mod whole;
+mod write;
+
+pub(crate) use routes::reserved;
+pub(crate) use service::Debug;
+pub(crate) use submit::Refusal;
+
+use routes::Endpoint;
+use crate::{
+    http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
+    runtime::{Lookup, Runtime},
+};
+use async_trait::async_trait;
+use http::StatusCode;
+use std::{net::IpAddr, sync::Arc};
+use weir_control::service::Service;
+use weir_core::{
+    http::{Request, Response},
+    status::Connection,
+};
+use weir_engine::Engine;
+
+/// In what form metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsForm {
+    /// Prometheus' text.
+    Prometheus,
+    /// The reference's flat JSON.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// What the service's config and flags say of the API.
+pub(crate) struct Settings {
+    /// A path under which everything is served as well, such as `/benthos`.
+    pub(crate) root_path: String,
+    /// Whether streams and resources can be read and changed.
+    pub(crate) api: bool,
+    /// Origins that may ask.
+    pub(crate) cors: cors::Rules,
+    /// Who may pass.
+    pub(crate) auth: Option<BasicAuth>,
+    /// The form of `/metrics` and `/stats`.
+    pub(crate) metrics: MetricsForm,
+    /// Whether the config asked for metrics, so that `/endpoints` lists them.
+    pub(crate) metrics_listed: bool,
+    /// The config for `/debug/config`, if it is served.
+    pub(crate) debug: Option<Debug>,
+    /// Whether control routes only serve peers on this machine.
+    pub(crate) guarded: bool,
+}
+
+/// Streams that are kept by the control plane.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    /// What should run, and keeping it so.
+    pub(crate) service: Arc<Service>,
+    /// Builds what is submitted.
+    pub(crate) runtime: Runtime,
+    /// Looks variables up.
+    pub(crate) lookup: Lookup,
+}
+
+/// The one stream of `run`: its connections and whether it is over.
+pub(crate) struct Single {
+    /// The connections of its inputs.
+    pub(crate) inputs: Vec<Arc<Connection>>,
+    /// The connections of its outputs.
+    pub(crate) outputs: Vec<Arc<Connection>>,
+    /// What is counted.
+    pub(crate) metrics: Arc<weir_core::metrics::Metrics>,
+}
+
+/// What the server serves.
+pub(crate) enum Subject {
+    /// Many streams.
+    Streams(Streams),
+    /// The one of `run`.
+    Single(Single),
+}
+
+/// Everything that answers requests.
+pub(crate) struct App {
+    /// What streams share.
+    pub(crate) engine: Arc<Engine>,
+    /// Where components open their routes.
+    pub(crate) host: Host,
+    /// The streams.
+    pub(crate) subject: Subject,
+    /// Settings.
+    pub(crate) settings: Settings,
+    root: Vec<String>,
+}
+
+impl App {
+    /// An app over these parts.
+    pub(crate) fn new(engine: Arc<Engine>, host: Host, subject: Subject, settings: Settings) -> Self {
+        let root = settings.root_path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        Self { engine, host, subject, settings, root }
+    }
+
+    /// The server's own route of a path, bare or under the root path, with its variables.
+    fn own_route(&self, path: &Path) -> Option<(Endpoint, Vec<String>)> {
+        let (endpoint, variables) = routes::find(path)?;
+        let here = match endpoint {
+            Endpoint::Ping | Endpoint::Version | Endpoint::Endpoints | Endpoint::Ready => true,
+            Endpoint::Metrics => self.settings.metrics != MetricsForm::None,
+            Endpoint::DebugJson | Endpoint::DebugYaml => self.settings.debug.is_some(),
+            Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
+                self.settings.api && matches!(self.subject, Subject::Streams(_))
+            }
+            Endpoint::StreamReady => match &self.subject {
+                Subject::Streams(streams) => {
+                    variables.first().is_some_and(|id| streams.service.view(&routes::stream(id)).is_some())
+                }
+                Subject::Single(_) => false,
+            },
+        };
+        here.then_some((endpoint, variables))
+    }
+
+    /// Whether this request may use a control route.
+    fn refuse_peer(&self, endpoint: Endpoint, request: &Request) -> Option<Response> {
+        if !self.settings.guarded || !endpoint.is_control() {
+            return None;
+        }
+        let local = request.remote.as_deref().and_then(|peer| peer.parse::<IpAddr>().ok());
+        if local.is_some_and(|peer| peer.to_canonical().is_loopback()) {
+            return None;
+        }
+        let text = "Error: streams and resources can only be changed from this machine while http.basic_auth is off: \
+            enable it in the service config, or bind http.address to a loopback address";
+        Some(Response::error(StatusCode::FORBIDDEN, text))
+    }
+
+    async fn route(&self, path: &Path, request: &mut Option<Request>) -> Option<Response> {
+        let own = self.own_route(path);
+        if own.is_none() && !self.host.knows(path) {
+            return None;
+        }
+        let asked = request.as_ref()?;
+        if let Some(auth) = &self.settings.auth
+            && let Some(refused) = auth.refuse(&asked.headers).await
+        {
+            return Some(refused);
+        }
+        let Some((endpoint, variables)) = own else {
+            return self.host.answer(path, request.take()?).await;
+        };
+        if let Some(refused) = self.refuse_peer(endpoint, asked) {
+            return Some(refused);
+        }
+        Some(self.own_answer(endpoint, &variables, request.take()?).await)
+    }
+
+    async fn own_answer(&self, endpoint: Endpoint, variables: &[String], request: Request) -> Response {
+        let name = |index: usize| variables.get(index).map_or("", String::as_str);
+        match (endpoint, &self.subject) {
+            (Endpoint::Ping, _) => answer::text("pong"),
+            (Endpoint::Version, _) => service::version(),
+            (Endpoint::Endpoints, _) => service::endpoints(self),
+            (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
+            (Endpoint::Ready, Subject::Single(single)) => service::single_ready(single),
+            (Endpoint::Metrics, _) => service::metrics(self),
+            (Endpoint::DebugJson, _) => service::debug_json(self.settings.debug.as_ref()),
+            (Endpoint::DebugYaml, _) => service::debug_yaml(self.settings.debug.as_ref()),
+            (Endpoint::Streams, Subject::Streams(streams)) => streams.collection(&request).await,
+            (Endpoint::Stream, Subject::Streams(streams)) => streams.stream(name(0), &request).await,
+            (Endpoint::StreamStats, Subject::Streams(streams)) => streams.stats(name(0), &request),
+            (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)),
+            (Endpoint::Resource, Subject::Streams(streams)) => streams.resource(name(0), name(1), &request).await,
+            (_, Subject::Single(_)) => not_found(),
+        }
+    }
+}
+
+#[async_trait]
+impl Site for App {
+    async fn answer(&self, request: Request) -> Response {
+        if let Some(preflight) = self.settings.cors.preflight(&request) {
+            return preflight;
+        }
+        let headers = self.settings.cors.is_on().then(|| request.headers.clone());
+        let mut response = match Path::parse(&request.path) {
+            Err(_) => bad_request(),
+            Ok(None) => not_found(),
+            Ok(Some(path)) => {
+                let mut request = Some(request);
+                let mut response = self.route(&path, &mut request).await;
+                if response.is_none()
+                    && let Some(below) = path.below(&self.root)
+                {
+                    response = self.route(&below, &mut request).await;
+                }
+                response.unwrap_or_else(not_found)
+            }
+        };
+        if let Some(headers) = headers {
+            self.settings.cors.mark(&headers, &mut response);
+        }
+        response
+    }
+}

@@ -1,0 +1,142 @@
+//! The table of the server's own routes: what matches a request also says what there is.
+
+use crate::http::path::{Path, Pattern};
+use std::sync::LazyLock;
+use weir_control::record::Key;
+
+/// One route of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Ping,
+    Version,
+    Endpoints,
+    Ready,
+    Metrics,
+    DebugJson,
+    DebugYaml,
+    Streams,
+    Stream,
+    StreamStats,
+    StreamReady,
+    Resource,
+}
+
+impl Endpoint {
+    /// Whether it reads or changes what should run.
+    pub(crate) fn is_control(self) -> bool {
+        matches!(
+            self,
+            Self::Streams | Self::Stream | Self::StreamStats | Self::Resource | Self::DebugJson | Self::DebugYaml
+        )
+    }
+}
+
+/// A route, its pattern and what `/endpoints` says of it.
+pub(crate) struct Row {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) path: &'static str,
+    pub(crate) description: &'static str,
+}
+
+const fn row(endpoint: Endpoint, path: &'static str, description: &'static str) -> Row {
+    Row { endpoint, path, description }
+}
+
+const METRICS: &str = "Exposes service-wide metrics in the format configured.";
+const READY: &str = "Returns 200 OK if the inputs and outputs of all running streams are connected, otherwise a 503 is \
+    returned. If there are no active streams 200 is returned.";
+const RESOURCE: &str = "POST: Create or replace a given resource configuration of a specified type. Types supported \
+    are `cache`, `input`, `output`, `processor` and `rate_limit`.";
+const STREAMS: &str = "GET: List all streams along with their status and uptimes. POST: Post an object of stream ids to \
+    stream configs, all streams will be replaced by this new set.";
+const STREAM: &str = "Perform CRUD operations on streams, supporting POST (Create), GET (Read), PUT (Update), PATCH \
+    (Patch update) and DELETE (Delete).";
+/// What `/endpoints` says of one stream's readiness.
+pub(crate) const STREAM_READY: &str =
+    "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
+
+/// Every route; the first that matches is meant.
+pub(crate) static ROWS: [Row; 13] = [
+    row(Endpoint::Ping, "/ping", "Ping me."),
+    row(Endpoint::Version, "/version", "Returns the service version."),
+    row(Endpoint::Endpoints, "/endpoints", "Returns this map of endpoints."),
+    row(Endpoint::Ready, "/ready", READY),
+    row(Endpoint::Metrics, "/metrics", METRICS),
+    row(Endpoint::Metrics, "/stats", METRICS),
+    row(Endpoint::DebugJson, "/debug/config/json", "DEBUG: Returns the loaded config as JSON."),
+    row(Endpoint::DebugYaml, "/debug/config/yaml", "DEBUG: Returns the loaded config as YAML."),
+    row(Endpoint::Streams, "/streams", STREAMS),
+    row(Endpoint::Stream, "/streams/{id}", STREAM),
+    row(Endpoint::StreamStats, "/streams/{id}/stats", "GET a structured JSON object containing metrics for the stream."),
+    row(Endpoint::Resource, "/resources/{type}/{id}", RESOURCE),
+    row(Endpoint::StreamReady, "/{id}/ready", STREAM_READY),
+];
+
+static PATTERNS: LazyLock<Vec<(Endpoint, Pattern)>> =
+    LazyLock::new(|| ROWS.iter().map(|row| (row.endpoint, Pattern::new(row.path))).collect());
+
+/// The route of a path, with the values of its variables.
+pub(crate) fn find(path: &Path) -> Option<(Endpoint, Vec<String>)> {
+    PATTERNS.iter().find_map(|(endpoint, pattern)| {
+        let variables = pattern.variables(path)?;
+        Some((*endpoint, variables.into_iter().map(|(_, value)| value).collect()))
+    })
+}
+
+/// Why a stream's path is the server's own, if it is.
+///
+/// A stream named `streams` lies under the API's own paths whatever its paths are: they are refused only where a
+/// route of the server has exactly that path.
+pub(crate) fn reserved(pattern: &Pattern, stream: &str) -> Option<String> {
+    let path = Path::parse(&pattern.exact()?).ok()??;
+    let (endpoint, _) = find(&path)?;
+    let shadowed = matches!(endpoint, Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource)
+        && path.segments().first().is_some_and(|first| first == stream);
+    if shadowed {
+        tracing::warn!(stream, "path {} belongs to the API, which answers it instead of the stream", pattern.text());
+        return None;
+    }
+    Some(format!("path {} is served by the server itself: choose another path", pattern.text()))
+}
+
+/// The key of a stream.
+pub(crate) fn stream(id: &str) -> Key {
+    Key::stream(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str) -> Option<(Endpoint, Vec<String>)> {
+        find(&Path::parse(path).unwrap()?)
+    }
+
+    #[test]
+    fn ids_are_literal_segments() {
+        assert_eq!(found("/streams/a%20b"), Some((Endpoint::Stream, vec!["a b".into()])));
+        assert_eq!(found("/streams/stats"), Some((Endpoint::Stream, vec!["stats".into()])));
+        assert_eq!(found("/streams/x/stats"), Some((Endpoint::StreamStats, vec!["x".into()])));
+        assert_eq!(found("/streams/ready"), Some((Endpoint::Stream, vec!["ready".into()])));
+        assert_eq!(found("/ready"), Some((Endpoint::Ready, vec![])));
+        assert_eq!(found("/a/ready"), Some((Endpoint::StreamReady, vec!["a".into()])));
+        assert_eq!(found("/streams/"), None);
+        assert_eq!(found("/streams/a%2Fb"), None);
+        assert_eq!(found("/resources/cache"), None);
+    }
+
+    #[test]
+    fn exact_paths_of_the_server_are_refused() {
+        let refused = |path: &str, stream: &str| {
+            let pattern = Pattern::new(path);
+            let pattern = if stream.is_empty() { pattern } else { pattern.under(stream) };
+            reserved(&pattern, stream).is_some()
+        };
+        assert!(refused("/ready", "a"));
+        assert!(refused("/ping", ""));
+        assert!(refused("/streams/x", ""));
+        assert!(!refused("/post", "a"));
+        assert!(!refused("/post", "streams"));
+        assert!(!refused("/post", "ready"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Routes of the service as a whole: version, readiness, metrics, what there is.
+
+use super::{
+    App, MetricsForm, Single, Streams, Subject, answer,
+    routes::{Endpoint, ROWS, STREAM_READY, stream},
+};
+use crate::{
+    http::{TEXT, not_found},
+    runtime::RunningStream,
+    telemetry::metrics::{Group, json as metrics_json, prometheus},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::mpsc;
+use weir_config::{Node, json::to_json, write::to_yaml};
+use weir_control::{record::Kind, service::Service, status::View};
+use weir_core::{
+    http::{Body, Response},
+    status::Connection,
+};
+
+/// The service's config as `/debug/config` shows it.
+pub(crate) struct Debug(pub(crate) Node);
+
+/// Pieces of a long answer on their way to the client.
+const PIECES: usize = 4;
+
+pub(super) fn version() -> Response {
+    answer::text(format!("{{\"version\":\"{}\", \"built\":\"unknown\"}}", env!("CARGO_PKG_VERSION")))
+}
+
+/// Every path with its description, as the reference lists them.
+pub(super) fn endpoints(app: &App) -> Response {
+    let mut all = BTreeMap::new();
+    for row in &ROWS {
+        let listed = match row.endpoint {
+            Endpoint::Metrics => app.settings.metrics_listed && app.settings.metrics != MetricsForm::None,
+            Endpoint::DebugJson | Endpoint::DebugYaml => app.settings.debug.is_some(),
+            Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
+                app.settings.api && matches!(app.subject, Subject::Streams(_))
+            }
+            Endpoint::StreamReady => false,
+            _ => true,
+        };
+        if listed {
+            all.insert(row.path.to_owned(), row.description.to_owned());
+        }
+    }
+    app.host.describe(&mut all);
+    if let Subject::Streams(streams) = &app.subject {
+        for view in streams.service.list(Kind::Stream) {
+            all.insert(format!("/{}/ready", view.key.id), STREAM_READY.to_owned());
+        }
+    }
+    answer::text(json!(all).to_string())
+}
+
+/// Whether every stream that is active has connections on both sides, all of them up.
+pub(super) fn ready(service: &Service) -> Response {
+    let faulty: Vec<String> = service
+        .list(Kind::Stream)
+        .into_iter()
+        .filter(|view| view.status.active && !is_connected(service, view))
+        .map(|view| view.key.id.to_string())
+        .collect();
+    if faulty.is_empty() {
+        return answer::text("OK");
+    }
+    Response::error(StatusCode::SERVICE_UNAVAILABLE, &format!("streams {} are not connected", faulty.join(", ")))
+}
+
+fn is_connected(service: &Service, view: &View) -> bool {
+    let running = service.running(&view.key);
+    running.as_ref().and_then(RunningStream::of).is_some_and(|stream| {
+        let seen = stream.view();
+        all_up(&seen.inputs, &seen.outputs) || stream.is_ended()
+    })
+}
+
+fn all_up(inputs: &[Arc<Connection>], outputs: &[Arc<Connection>]) -> bool {
+    let up = |connections: &[Arc<Connection>]| !connections.is_empty() && connections.iter().all(|one| one.is_up());
+    up(inputs) && up(outputs)
+}
+
+/// One connection; `over`: the stream has ended, and with it everything but shared resources.
+fn status(connection: &Connection, over: bool) -> Value {
+    let path = connection.component.path.strip_prefix("root.").unwrap_or(&connection.component.path);
+    let shared = path.starts_with("input_resources") || path.starts_with("output_resources");
+    let connected = connection.is_up() && (shared || !over);
+    let mut shown = json!({ "label": connection.component.label, "path": path, "connected": connected });
+    if let (false, false, Some(error)) = (connected, over, connection.error()) {
+        shown["error"] = error.into();
+    }
+    shown
+}
+
+/// The reference gives the type of its JSON only when all is well.
+fn readiness(error: Option<String>, statuses: Vec<Value>, ready: bool) -> Response {
+    let mut body = Map::new();
+    if let Some(error) = error {
+        body.insert("error".into(), error.into());
+    }
+    body.insert("statuses".into(), statuses.into());
+    let body = Value::Object(body);
+    if ready {
+        return answer::json(StatusCode::OK, &body);
+    }
+    let mut response = Response::new(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
+    response.headers.insert(header::CONTENT_TYPE, TEXT);
+    response
+}
+
+pub(super) fn single_ready(single: &Single) -> Response {
+    let statuses = single.inputs.iter().chain(&single.outputs).map(|one| status(one, false)).collect();
+    readiness(None, statuses, all_up(&single.inputs, &single.outputs))
+}
+
+impl Streams {
+    /// Whether one stream is connected, and what is not.
+    pub(super) fn stream_ready(&self, id: &str) -> Response {
+        let Some(view) = self.service.view(&stream(id)) else { return not_found() };
+        let running = self.service.running(&view.key);
+        let Some(running) = running.as_ref().and_then(RunningStream::of) else {
+            let completed = view.desired.as_ref().is_some_and(|desired| desired.is_completed());
+            let reason = if completed { Some("stream terminated".into()) } else { view.status.reason };
+            return readiness(reason, Vec::new(), false);
+        };
+        let (over, seen) = (running.is_ended(), running.view());
+        let statuses = seen.inputs.iter().chain(&seen.outputs).map(|one| status(one, over)).collect();
+        readiness(over.then(|| "stream terminated".into()), statuses, !over && all_up(&seen.inputs, &seen.outputs))
+    }
+}
+
+/// The series of all streams, those of the resources first.
+fn groups(app: &App) -> Vec<Group> {
+    let resources = app.engine.resources.metrics();
+    match &app.subject {
+        Subject::Single(single) => vec![Group::new(None, resources), Group::new(None, &single.metrics)],
+        Subject::Streams(streams) => {
+            let mut groups = vec![Group::new(Some(Arc::from("")), resources)];
+            for view in streams.service.list(Kind::Stream) {
+                if let Some(metrics) = crate::runtime::metrics(streams.service.running(&view.key).as_ref()) {
+                    groups.push(Group::new(Some(Arc::clone(&view.key.id)), &metrics));
+                }
+            }
+            groups
+        }
+    }
+}
+
+pub(super) fn metrics(app: &App) -> Response {
+    if app.settings.metrics == MetricsForm::Json {
+        return answer::json(StatusCode::OK, &metrics_json(&groups(app), None));
+    }
+    let (to, pieces) = mpsc::channel(PIECES);
+    // Ends with the client's connection, which drops the receiver.
+    tokio::spawn(prometheus(groups(app), own_metrics(app), to));
+    let mut response = Response::new(StatusCode::OK, "");
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response.body = Body::Stream(pieces);
+    response
+}
+
+/// What the server counts of itself.
+fn own_metrics(app: &App) -> String {
+    let Subject::Streams(streams) = &app.subject else { return String::new() };
+    let sizes = streams.service.sizes();
+    let gauge = |name: &str, help: &str, value: u64| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    let mut text = gauge("weir_store_revision", "Revisions of the desired state.", sizes.revision);
+    text += &gauge("weir_store_journal_bytes", "Bytes of the journal since its snapshot.", sizes.journal_bytes);
+    text += &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
+    text
+}
+
+pub(super) fn debug_json(debug: Option<&Debug>) -> Response {
+    let Some(Debug(node)) = debug else { return not_found() };
+    answer::text(to_json(node).to_string())
+}
+
+pub(super) fn debug_yaml(debug: Option<&Debug>) -> Response {
+    let Some(Debug(node)) = debug else { return not_found() };
+    answer::text(to_yaml(node))
+}

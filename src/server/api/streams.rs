@@ -1,0 +1,142 @@
+//! `/streams`, `/streams/{id}` and `/streams/{id}/stats`.
+
+use super::{Streams, answer, routes::stream, submit::Refusal};
+use crate::{
+    runtime::RunningStream,
+    telemetry::metrics::{Group, json as metrics_json},
+};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+use std::{sync::Arc, time::Duration};
+use weir_config::{json::to_json, tokens};
+use weir_control::{
+    record::{Kind, Owner},
+    service::Submission,
+    status::View,
+};
+use weir_core::{
+    duration::format as go_duration,
+    http::{Request, Response},
+};
+
+impl Streams {
+    /// `/streams`
+    pub(super) async fn collection(&self, request: &Request) -> Response {
+        match request.method {
+            Method::GET => self.list(),
+            Method::POST => self.post_all(request).await,
+            _ => answer::error(StatusCode::BAD_REQUEST, "method not supported"),
+        }
+    }
+
+    fn list(&self) -> Response {
+        let mut all = Map::new();
+        for view in self.service.list(Kind::Stream) {
+            all.insert(view.key.id.to_string(), self.entry(&view));
+        }
+        answer::json(StatusCode::OK, &Value::Object(all))
+    }
+
+    fn uptime(&self, view: &View) -> Duration {
+        let running = self.service.running(&view.key);
+        let own = running.as_ref().and_then(RunningStream::of).map(RunningStream::uptime);
+        own.unwrap_or_else(|| Duration::from_millis(view.status.uptime))
+    }
+
+    /// What the list says of a stream.
+    fn entry(&self, view: &View) -> Value {
+        let uptime = self.uptime(view);
+        let mut entry = json!({
+            "active": view.status.active,
+            "uptime": uptime.as_secs_f64(),
+            "uptime_str": go_duration(uptime),
+            "phase": view.status.phase,
+        });
+        if let Some(desired) = &view.desired {
+            entry["generation"] = desired.generation.into();
+            entry["owner"] = match desired.owner {
+                Owner::Api => "api",
+                Owner::File { .. } => "file",
+            }
+            .into();
+        }
+        if let Some(reason) = &view.status.reason {
+            entry["reason"] = reason.as_str().into();
+        }
+        entry
+    }
+
+    /// `/streams/{id}`
+    pub(super) async fn stream(&self, id: &str, request: &Request) -> Response {
+        match request.method {
+            Method::GET => self.get(id),
+            Method::POST => self.post(id, request).await,
+            Method::PUT => self.put(id, request).await,
+            Method::PATCH => self.patch(id, request).await,
+            Method::DELETE => self.delete(id, request).await,
+            _ => answer::verb(&request.method),
+        }
+    }
+
+    fn get(&self, id: &str) -> Response {
+        let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
+        let Some(desired) = view.desired.clone() else { return answer::no_stream() };
+        let config = tokens::parse(&desired.text).map_or(Value::Null, |node| to_json(&node));
+        let uptime = self.uptime(&view);
+        let mut body = Map::new();
+        body.insert("active".into(), view.status.active.into());
+        body.insert("uptime".into(), uptime.as_secs_f64().into());
+        body.insert("uptime_str".into(), go_duration(uptime).into());
+        body.insert("config".into(), config);
+        let mut response = answer::json(StatusCode::OK, &Value::Object(body));
+        super::write::tag(&mut response, desired.generation);
+        response
+    }
+
+    async fn submission(&self, id: &str, request: &Request, chilled: bool) -> Result<Submission, Refusal> {
+        let id = id.to_owned();
+        self.off_thread(&request.body, move |streams, body| {
+            streams.read(body, chilled).and_then(|text| streams.stream_submission(&id, text, chilled))
+        })
+        .await
+    }
+
+    async fn post(&self, id: &str, request: &Request) -> Response {
+        let chilled = self.is_chilled(request);
+        match self.submission(id, request, chilled).await {
+            Err(refusal) => refusal.answer(),
+            Ok(submission) => {
+                let options = self.options(request);
+                self.written(self.service.create(submission, &options).await)
+            }
+        }
+    }
+
+    async fn put(&self, id: &str, request: &Request) -> Response {
+        let chilled = self.is_chilled(request);
+        match self.submission(id, request, chilled).await {
+            Err(refusal) => refusal.answer(),
+            Ok(submission) => {
+                let options = self.options(request);
+                self.written(self.service.replace(submission, &options).await)
+            }
+        }
+    }
+
+    async fn delete(&self, id: &str, request: &Request) -> Response {
+        let options = self.options(request);
+        self.written(self.service.delete(&stream(id), &options).await)
+    }
+
+    /// `/streams/{id}/stats`
+    pub(super) fn stats(&self, id: &str, request: &Request) -> Response {
+        if request.method != Method::GET {
+            return answer::verb(&request.method);
+        }
+        let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
+        let metrics = crate::runtime::metrics(self.service.running(&view.key).as_ref());
+        let groups: Vec<Group> =
+            metrics.iter().map(|metrics| Group::new(Some(Arc::clone(&view.key.id)), metrics)).collect();
+        answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.uptime(&view))))
+    }
+}

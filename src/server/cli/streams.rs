@@ -1,0 +1,81 @@
+//! `weir streams`: many streams, kept over the Streams API and in files.
+
+use super::{Global, StreamsArgs, environment::Variables, lint::unreadable};
+use crate::{
+    serve::{Parts, run as serve},
+    telemetry::start::start,
+};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use weir_config::{LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set};
+use weir_core::registry::Registry;
+
+/// Where the server listens unless it is told otherwise: nobody else can reach it.
+const ADDRESS: &str = "127.0.0.1:4195";
+
+/// Serves until a signal comes.
+pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) -> Result<ExitCode, String> {
+    let variables = Variables::read(&global.env_file)?;
+    let lookup = move |name: &str| variables.get(name);
+    let (written, lints) = service_config(global, args.observability.as_deref(), &registry, &lookup)?;
+    let mut config = ServiceConfig::read(&written, &registry)
+        .map_err(|error| format!("configuration file read error: {error}"))?;
+    if written.at(&["http", "address"]).is_none() {
+        config.http.address = ADDRESS.into();
+    }
+    start(&config.logger, global.log_level.as_deref())?;
+    for lint in &lints {
+        if global.chilled {
+            tracing::warn!(lint, "Config lint error");
+        } else {
+            tracing::error!(lint, "Config lint error");
+        }
+    }
+    if !lints.is_empty() && !global.chilled {
+        return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
+    }
+    let shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
+    serve(&Parts {
+        registry,
+        config,
+        written,
+        shown,
+        resource_files: global.resources.clone(),
+        paths: args.paths.clone(),
+        chilled: global.chilled,
+        watch: args.watcher,
+        api: !args.no_api,
+        prefix: args.prefix_stream_endpoints,
+        state: (args.state != "none").then(|| PathBuf::from(&args.state)),
+        lookup: Arc::new(lookup),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The service's config as written, edits applied, and what is wrong with it.
+fn service_config(
+    global: &Global,
+    path: Option<&str>,
+    registry: &Registry,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Node, Vec<String>), String> {
+    let failed = |path: &str, reason: String| format!("configuration file read error: {path}: {reason}");
+    let mut source = match path {
+        None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|error| failed(path, unreadable(path, &error)))?;
+            Source::read(&String::from_utf8_lossy(&bytes), lookup).map_err(|error| failed(path, error.to_string()))?
+        }
+    };
+    if let Some(missing) = &source.missing
+        && !global.chilled
+    {
+        return Err(failed(path.unwrap_or_default(), missing.clone()));
+    }
+    let lints = source.lint(sections::SERVICE, registry, LintOptions::default(), false);
+    for assignment in global.set.iter().flat_map(|set| set.split(',')) {
+        source.node = set(&source.node, assignment, sections::SERVICE, registry)
+            .map_err(|error| format!("configuration file read error: failed to set '{assignment}': {error}"))?;
+    }
+    let place = |lint: &dyn std::fmt::Display| format!("{}{lint}", path.unwrap_or_default());
+    Ok((source.node, lints.iter().map(|lint| place(lint)).collect()))
+}

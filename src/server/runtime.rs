@@ -1,0 +1,246 @@
+//! The engine as the control plane sees it: records are built, what is built is started, what runs is stopped.
+
+use crate::http::{Host, host::Claims};
+use async_trait::async_trait;
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+use weir_config::{Node, environment, stream::StreamConfig};
+use weir_control::{
+    record::{Desired, Kind as RecordKind},
+    runtime::{BuildFailure, Builder, Ended, Link, Prepared, Running, Start},
+};
+use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection};
+use weir_engine::{BuiltResource, End, Engine, Stream, View};
+
+/// Looks variables up: the environment, and what files put over it.
+pub(crate) type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Builds streams and resources with one engine, and starts them on one runtime.
+#[derive(Clone)]
+pub(crate) struct Runtime(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<Engine>,
+    host: Host,
+    lookup: Lookup,
+    /// Where the streams run: never where the API answers.
+    data: Handle,
+    /// Which start of a resource holds its label.
+    holders: Mutex<HashMap<(Kind, String), u64>>,
+    starts: Mutex<u64>,
+}
+
+impl Runtime {
+    /// A runtime for `engine`, whose components open their routes at `host`.
+    pub(crate) fn new(engine: Arc<Engine>, host: Host, lookup: Lookup, data: Handle) -> Self {
+        let (holders, starts) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { engine, host, lookup, data, holders, starts }))
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Builds a stream from its text as parsed, variables expanded.
+    pub(crate) fn stream(&self, id: &str, node: &Node) -> Result<Box<dyn Prepared>, BuildFailure> {
+        let registry = &self.0.engine.registry;
+        let config =
+            StreamConfig::read(node, registry).map_err(|error| BuildFailure::new(error.to_string()))?;
+        let (stream, claims) = self.build(id, &config, &HashMap::new())?;
+        Ok(Box::new(PreparedStream { runtime: self.clone(), id: id.to_owned(), config, stream, claims }))
+    }
+
+    fn build(
+        &self,
+        id: &str,
+        config: &StreamConfig,
+        stored: &HashMap<String, Arc<str>>,
+    ) -> Result<(Stream, Claims), BuildFailure> {
+        let built = self.0.engine.build(id, config, stored);
+        // Taken whatever came of it: what was not built serves no paths.
+        let claims = self.0.host.claims(id);
+        built.map(|stream| (stream, claims)).map_err(|error| BuildFailure::new(error.to_string()))
+    }
+
+    /// Builds a resource from its text as parsed, variables expanded.
+    pub(crate) fn resource(&self, kind: Kind, id: &str, node: &Node) -> Result<Box<dyn Prepared>, BuildFailure> {
+        let built = self.0.engine.build_resource(kind, id, &node.without("label"));
+        drop(self.0.host.claims(""));
+        let built = built.map_err(|error| BuildFailure::new(error.to_string()))?;
+        Ok(Box::new(PreparedResource { runtime: self.clone(), kind, id: id.to_owned(), built }))
+    }
+}
+
+impl Builder for Runtime {
+    fn build(&self, desired: &Desired) -> Result<Box<dyn Prepared>, BuildFailure> {
+        let expanded = environment::expand(&desired.text, &*self.0.lookup)
+            .map_err(|error| BuildFailure::new(error.to_string()))?;
+        if let (Some(complaint), false) = (expanded.complaint(), desired.chilled) {
+            return Err(BuildFailure::new(complaint));
+        }
+        let node = weir_core::yaml::parse(&expanded.text).map_err(|error| BuildFailure::new(error.to_string()))?;
+        match component_kind(desired.kind) {
+            None => self.stream(&desired.id, &node),
+            Some(kind) => self.resource(kind, &desired.id, &node),
+        }
+    }
+}
+
+/// The kind of component that a resource's record is about; `None` for a stream.
+pub(crate) fn component_kind(kind: RecordKind) -> Option<Kind> {
+    match kind {
+        RecordKind::Stream => None,
+        RecordKind::Cache => Some(Kind::Cache),
+        RecordKind::RateLimit => Some(Kind::RateLimit),
+        RecordKind::Processor => Some(Kind::Processor),
+        RecordKind::Input => Some(Kind::Input),
+        RecordKind::Output => Some(Kind::Output),
+    }
+}
+
+struct PreparedStream {
+    runtime: Runtime,
+    id: String,
+    config: StreamConfig,
+    stream: Stream,
+    claims: Claims,
+}
+
+#[async_trait]
+impl Prepared for PreparedStream {
+    async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String> {
+        let Self { runtime, id, config, mut stream, mut claims } = *self;
+        // Positions are read while a component is built, and they may be newer than this build.
+        if !start.checkpoints.is_empty() && !stream.view().checkpoints.is_empty() {
+            let again = runtime.clone();
+            let built = tokio::task::spawn_blocking(move || again.build(&id, &config, &start.checkpoints)).await;
+            (stream, claims) = built.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
+        }
+        claims.start();
+        let running = Arc::new(stream.start(&runtime.0.data));
+        let ended = Arc::clone(&running);
+        runtime.0.data.spawn(async move {
+            start.end.end(match ended.wait().await {
+                End::Completed => Ended::Completed,
+                End::Stopped => Ended::Stopped,
+                End::Failed(reason) => Ended::Failed(reason),
+            });
+        });
+        Ok(Box::new(RunningStream(running)))
+    }
+}
+
+/// A stream that runs, or ran last.
+pub(crate) struct RunningStream(Arc<weir_engine::Running>);
+
+impl RunningStream {
+    /// What can be seen of it.
+    pub(crate) fn view(&self) -> &View {
+        self.0.view()
+    }
+
+    /// How long it has run, or did run.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.0.uptime()
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.0.ended().is_some()
+    }
+
+    /// The stream behind what the control plane knows, if it is one.
+    pub(crate) fn of(running: &Arc<dyn Running>) -> Option<&Self> {
+        let running: &dyn Any = &**running;
+        running.downcast_ref()
+    }
+}
+
+fn link(connection: &Arc<Connection>) -> Link {
+    Link {
+        path: connection.component.path.clone(),
+        label: connection.component.label.clone(),
+        connected: connection.is_up(),
+        error: connection.error(),
+    }
+}
+
+#[async_trait]
+impl Running for RunningStream {
+    fn links(&self) -> Vec<Link> {
+        let view = self.view();
+        view.inputs.iter().chain(&view.outputs).map(link).collect()
+    }
+
+    fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {
+        let changed = |(path, checkpoint): &(String, Checkpoint)| Some((path.clone(), checkpoint.take_changed()?));
+        self.view().checkpoints.iter().filter_map(changed).collect()
+    }
+
+    async fn sync(&self) -> Result<(), String> {
+        self.0.sync().await.map_err(|error| error.to_string())
+    }
+
+    async fn stop(&self, timeout: Duration) {
+        self.0.stop(timeout).await;
+    }
+}
+
+struct PreparedResource {
+    runtime: Runtime,
+    kind: Kind,
+    id: String,
+    built: BuiltResource,
+}
+
+#[async_trait]
+impl Prepared for PreparedResource {
+    async fn start(self: Box<Self>, _: Start) -> Result<Box<dyn Running>, String> {
+        let Self { runtime, kind, id, built } = *self;
+        let number = {
+            let mut starts = runtime.0.starts.lock().unwrap_or_else(PoisonError::into_inner);
+            *starts += 1;
+            *starts
+        };
+        {
+            let mut holders = runtime.0.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            holders.insert((kind, id.clone()), number);
+            // What it replaces may have to be closed, where its streams run.
+            let _entered = runtime.0.data.enter();
+            runtime.0.engine.install_resource(built);
+        }
+        Ok(Box::new(RunningResource { runtime, kind, id, number }))
+    }
+}
+
+/// A resource that holds its label, or held it.
+struct RunningResource {
+    runtime: Runtime,
+    kind: Kind,
+    id: String,
+    number: u64,
+}
+
+#[async_trait]
+impl Running for RunningResource {
+    async fn stop(&self, _: Duration) {
+        let key = (self.kind, self.id.clone());
+        let mut holders = self.runtime.0.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if holders.get(&key) == Some(&self.number) {
+            holders.remove(&key);
+            let _entered = self.runtime.0.data.enter();
+            self.runtime.0.engine.remove_resource(self.kind, &self.id);
+        }
+    }
+}
+
+/// What is counted of a stream; of one that never ran, nothing.
+pub(crate) fn metrics(running: Option<&Arc<dyn Running>>) -> Option<Arc<Metrics>> {
+    running.and_then(RunningStream::of).map(|stream| Arc::clone(&stream.view().metrics))
+}

@@ -1,0 +1,270 @@
+//! Streams mode from its parts: the store is opened, what is desired is taken over, requests are answered until a
+//! signal comes.
+
+use crate::{
+    api::{App, Debug, MetricsForm, Settings, Streams, Subject, reserved},
+    files,
+    http::{Host, Limits, Server, auth, cors, listener},
+    resource_files::ResourceFiles,
+    runtime::{Lookup, Runtime},
+};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    time::{MissedTickBehavior, interval},
+};
+use weir_config::{Node, service::ServiceConfig};
+use weir_control::{
+    Options,
+    service::{Service, WriteOptions},
+    store::{
+        committer::{Committer, Loaded, Origin},
+        disk::{Disk, SystemDisk},
+        folder,
+    },
+};
+use weir_core::{pipe::Pipes, registry::Registry};
+use weir_engine::{Engine, Resources};
+
+/// How often files are looked at when they are watched.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// For how many looks files must stay as they are before they are read.
+const SETTLED_AFTER: u32 = 2;
+/// How long answers under way may take when the server stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// What streams mode is made of.
+pub(crate) struct Parts {
+    /// Every component there is.
+    pub(crate) registry: Arc<Registry>,
+    /// The service's config.
+    pub(crate) config: ServiceConfig,
+    /// The same as written: tells what was set at all.
+    pub(crate) written: Node,
+    /// The same with its defaults and without secrets, for `/debug/config`.
+    pub(crate) shown: Node,
+    /// Files with resources, globs allowed.
+    pub(crate) resource_files: Vec<String>,
+    /// Stream files, folders of them, and globs.
+    pub(crate) paths: Vec<String>,
+    /// Whether files with lint errors are taken.
+    pub(crate) chilled: bool,
+    /// Whether files are watched.
+    pub(crate) watch: bool,
+    /// Whether the control routes are served.
+    pub(crate) api: bool,
+    /// Whether the paths of streams begin with their ids.
+    pub(crate) prefix: bool,
+    /// The state folder; `None` keeps nothing.
+    pub(crate) state: Option<PathBuf>,
+    /// Looks variables up.
+    pub(crate) lookup: Lookup,
+}
+
+/// The settings of the API that a config stands for.
+pub(crate) fn settings(config: &ServiceConfig, written: &Node, shown: &Node, api: bool) -> Result<Settings, String> {
+    let http = &config.http;
+    if !http.cert_file.is_empty() || !http.key_file.is_empty() {
+        return Err("http.cert_file: TLS is not available yet; serve behind a proxy that ends TLS".into());
+    }
+    let basic = &http.basic_auth;
+    let auth = if basic.enabled {
+        Some(auth::BasicAuth::new(&auth::Settings {
+            realm: basic.realm.clone(),
+            username: basic.username.clone(),
+            password_hash: basic.password_hash.clone(),
+            algorithm: basic.algorithm.clone(),
+            salt: basic.salt.clone(),
+        })?)
+    } else {
+        None
+    };
+    let metrics = match config.metrics.entries().map(|(name, _)| name).find(|name| *name != "mapping") {
+        Some("json_api") => MetricsForm::Json,
+        Some("none") => MetricsForm::None,
+        _ => MetricsForm::Prometheus,
+    };
+    Ok(Settings {
+        root_path: http.root_path.clone(),
+        api,
+        cors: cors::Rules::new(http.cors.enabled, &http.cors.allowed_origins)?,
+        guarded: auth.is_none(),
+        auth,
+        metrics,
+        metrics_listed: written.get("metrics").is_some(),
+        debug: http.debug_endpoints.then(|| Debug(shown.clone())),
+    })
+}
+
+/// A listener for an app; its real address is logged.
+pub(crate) fn serve(app: Arc<App>, socket: TcpListener, runtime: &Handle) -> Result<Server, String> {
+    let server = Server::start(socket, app, Limits::default(), runtime)
+        .map_err(|error| format!("the HTTP server cannot start: {error}"))?;
+    tracing::info!("Listening for HTTP requests at: http://{}", server.address());
+    Ok(server)
+}
+
+/// Opens the state folder; blocks.
+fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
+    let opened = match state {
+        Some(path) => {
+            let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+            folder::open(path, &disk).map_err(|error| error.to_string())?
+        }
+        None => {
+            tracing::warn!("Nothing is kept: streams and resources made over the API are gone after a restart");
+            folder::Opened::in_memory()
+        }
+    };
+    for condition in &opened.conditions {
+        tracing::warn!("{}: {}", condition.kind, condition.message);
+    }
+    Committer::start(opened).map_err(|error| format!("the committer cannot start: {error}"))
+}
+
+/// Runs streams mode until a signal comes. The streams run on threads of their own; everything else on this one.
+pub(crate) fn run(parts: &Parts) -> Result<(), String> {
+    files::check(&parts.paths)?;
+    let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api)?;
+    let socket = if parts.config.http.enabled {
+        Some(listener::bind(&parts.config.http.address).map_err(|error| error.to_string())?)
+    } else {
+        None
+    };
+    let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
+    let data = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("weir-streams")
+        .enable_all()
+        .build()
+        .map_err(threads)?;
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(threads)?;
+    let (committer, loaded) = open(parts.state.as_deref())?;
+    let ended = control.block_on(until_signal(parts, settings, socket, data.handle(), &committer, loaded));
+    committer.close();
+    data.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn until_signal(
+    parts: &Parts,
+    mut settings: Settings,
+    socket: Option<TcpListener>,
+    data: &Handle,
+    committer: &Committer,
+    loaded: Loaded,
+) -> Result<(), String> {
+    let host = Host::new(parts.prefix, Box::new(reserved));
+    host.run_listeners_on(data.clone());
+    let engine = Arc::new(Engine {
+        registry: Arc::clone(&parts.registry),
+        resources: Resources::default(),
+        pipes: Arc::new(Pipes::default()),
+        http: Arc::new(host.clone()),
+        strict: parts.config.strict,
+    });
+    let runtime = Runtime::new(Arc::clone(&engine), host.clone(), Arc::clone(&parts.lookup), data.clone());
+    let timeout = parts.config.shutdown_timeout.0;
+    let options = Options { stop_timeout: timeout, ..Options::default() };
+    let service = Arc::new(Service::new(Arc::new(runtime.clone()), committer.commits(), loaded, options));
+    let streams = Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup) };
+    let mut resources = ResourceFiles::new(&parts.config.resources, &parts.resource_files, data.clone());
+    resources.scan(&engine, &*parts.lookup, parts.chilled)?;
+    if !parts.paths.is_empty() {
+        scan(&streams, parts).await?;
+    }
+    service.boot().await;
+    let loopback = socket.as_ref().and_then(|socket| socket.local_addr().ok()).is_none_or(|at| at.ip().is_loopback());
+    settings.guarded = settings.guarded && !loopback;
+    let app = Arc::new(App::new(engine, host, Subject::Streams(streams), settings));
+    let server = socket.map(|socket| serve(Arc::clone(&app), socket, &Handle::current())).transpose()?;
+    let watching = async {
+        if parts.watch {
+            watch(&app, parts, &mut resources).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = watching => {}
+        signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
+    }
+    let delay = parts.config.shutdown_delay.0;
+    if !delay.is_zero() {
+        // A second signal cuts the wait short.
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signal() => {}
+        }
+    }
+    service.shutdown(timeout).await;
+    if let Some(server) = server {
+        server.stop(LAST_ANSWERS).await;
+    }
+    Ok(())
+}
+
+/// Waits for a signal to end.
+pub(crate) async fn signal() -> Result<&'static str, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be waited for: {error}"));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok("SIGINT"),
+        _ = terminate.recv() => Ok("SIGTERM"),
+    }
+}
+
+async fn scan(streams: &Streams, parts: &Parts) -> Result<(), String> {
+    let members = files::members(streams, &parts.paths, parts.chilled);
+    let origin = Origin { actor: "files".into(), verb: "SCAN".into(), note: None };
+    let options = WriteOptions { origin, ..WriteOptions::default() };
+    match streams.service.set_files(members, &options).await {
+        Ok(scanned) => {
+            for (path, reason) in scanned.rejected {
+                tracing::error!("Stream file {path} is not taken over: {reason}");
+            }
+            Ok(())
+        }
+        Err(error) => Err(format!("the stream files cannot be taken over: {error}")),
+    }
+}
+
+/// Looks at the files again and again; what has changed and stays so is read.
+async fn watch(app: &App, parts: &Parts, resources: &mut ResourceFiles) {
+    let Subject::Streams(streams) = &app.subject else { return };
+    let look = || {
+        let (found, doubles) = files::find(&parts.paths);
+        let stream_files = files::marks(found.iter().chain(&doubles).map(|file| file.path.as_path()));
+        let resource_files = crate::resource_files::paths(&parts.resource_files);
+        (stream_files, files::marks(resource_files.iter().map(PathBuf::as_path)))
+    };
+    let mut taken = look();
+    let mut last = taken.clone();
+    let mut still = 0;
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let now = look();
+        still = if now == last { still + 1 } else { 0 };
+        last = now;
+        if still < SETTLED_AFTER || last == taken {
+            continue;
+        }
+        if last.1 != taken.1
+            && let Err(error) = resources.scan(&app.engine, &*parts.lookup, parts.chilled)
+        {
+            tracing::error!("Resource files are not taken over: {error}");
+        }
+        if last.0 != taken.0
+            && let Err(error) = scan(streams, parts).await
+        {
+            tracing::error!("{error}");
+        }
+        taken = last.clone();
+    }
+}

@@ -1,0 +1,209 @@
+//! Counters and timers as text: Prometheus and the reference's JSON.
+
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use weir_core::metrics::{Family, Metrics, Series};
+
+/// Bytes after which a piece of a long text is sent.
+const PIECE: usize = 64 << 10;
+/// The quantiles shown of a timer.
+const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
+
+/// The series of one stream, or of the resources when the id is empty.
+pub(crate) struct Group {
+    /// The stream's id; `None` outside streams mode, where series have no such label.
+    pub(crate) stream: Option<Arc<str>>,
+    /// Its series.
+    pub(crate) series: Vec<Arc<Series>>,
+}
+
+impl Group {
+    /// The series of a stream.
+    pub(crate) fn new(stream: Option<Arc<str>>, metrics: &Metrics) -> Self {
+        Self { stream, series: metrics.all() }
+    }
+
+    /// The labels in alphabetical order: `label="",path="root.input",stream="a"`.
+    fn labels(&self, series: &Series, own: &[(&str, &str)]) -> String {
+        let mut labels: BTreeMap<&str, &str> = own.iter().copied().collect();
+        labels.insert("label", &series.component.label);
+        labels.insert("path", &series.component.path);
+        if let Some(stream) = &self.stream {
+            labels.insert("stream", stream);
+        }
+        let mut text = String::new();
+        for (name, value) in labels {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(name);
+            text.push('=');
+            quote(value, &mut text);
+        }
+        text
+    }
+}
+
+/// A text in quotes, as ASCII.
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            ' '..='~' => out.push(c),
+            // Writing to a string cannot fail.
+            _ if u32::from(c) < 0x80 => drop(write!(out, "\\x{:02x}", u32::from(c))),
+            _ if u32::from(c) < 0x1_0000 => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            _ => drop(write!(out, "\\U{:08x}", u32::from(c))),
+        }
+    }
+    out.push('"');
+}
+
+/// Counters and timers as one flat object, as the reference's `json_api` shows them.
+pub(crate) fn json(groups: &[Group], uptime: Option<Duration>) -> Value {
+    let mut all = Map::new();
+    for group in groups {
+        for series in &group.series {
+            for (index, (name, own)) in series.family.counters.iter().enumerate() {
+                let entry = all.entry(format!("{name}{{{}}}", group.labels(series, own))).or_insert_with(|| json!(0));
+                // Of a resource that was replaced, both versions count.
+                *entry = json!(entry.as_u64().unwrap_or(0) + series.count(index));
+            }
+            let timer = series.family.timer;
+            if !timer.is_empty() {
+                let quantile = |q: f64| series.timer().map_or(0, |timer| timer.quantile(q));
+                let shown: Map<String, Value> =
+                    QUANTILES.iter().map(|(name, q)| ((*name).to_owned(), json!(quantile(*q)))).collect();
+                all.insert(format!("{timer}{{{}}}", group.labels(series, &[])), Value::Object(shown));
+            }
+        }
+    }
+    if let Some(uptime) = uptime {
+        all.insert("uptime_ns".into(), json!(u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)));
+    }
+    Value::Object(all)
+}
+
+/// Where a metric's samples are.
+struct Name {
+    timer: bool,
+    /// Families that have it, and the counter's index there.
+    places: Vec<(&'static Family, usize)>,
+}
+
+/// Writes the Prometheus text in pieces, for it may be long; ends early when nobody reads.
+pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Sender<bytes::Bytes>) {
+    let mut names: BTreeMap<&'static str, Name> = BTreeMap::new();
+    let mut families: Vec<&'static Family> = Vec::new();
+    for series in groups.iter().flat_map(|group| &group.series) {
+        let family = series.family;
+        if families.iter().any(|known| std::ptr::eq(*known, family)) {
+            continue;
+        }
+        families.push(family);
+        for (index, (name, _)) in family.counters.iter().enumerate() {
+            names.entry(name).or_insert_with(|| Name { timer: false, places: Vec::new() }).places.push((family, index));
+        }
+        if !family.timer.is_empty() {
+            let name = names.entry(family.timer).or_insert_with(|| Name { timer: true, places: Vec::new() });
+            name.places.push((family, 0));
+        }
+    }
+    let mut text = extra;
+    for (name, found) in names {
+        let kind = if found.timer { "summary" } else { "counter" };
+        drop(writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}"));
+        // Resources are counted once a label set, however often they were replaced.
+        let mut merged: BTreeMap<String, u64> = BTreeMap::new();
+        for group in &groups {
+            let shared = group.stream.as_ref().is_some_and(|stream| stream.is_empty());
+            for series in &group.series {
+                for (_, index) in found.places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family)) {
+                    if found.timer {
+                        summary(name, group, series, &mut text);
+                        continue;
+                    }
+                    let own = series.family.counters.get(*index).map_or(&[][..], |(_, own)| own);
+                    let labels = group.labels(series, own);
+                    if shared {
+                        *merged.entry(labels).or_default() += series.count(*index);
+                    } else {
+                        drop(writeln!(text, "{name}{{{labels}}} {}", series.count(*index)));
+                    }
+                }
+            }
+            if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
+                return;
+            }
+        }
+        for (labels, count) in merged {
+            drop(writeln!(text, "{name}{{{labels}}} {count}"));
+        }
+    }
+    // A reader that has gone needs nothing more.
+    drop(to.send(text.into()).await);
+}
+
+fn summary(name: &str, group: &Group, series: &Series, text: &mut String) {
+    let Some(timer) = series.timer() else { return };
+    let labels = group.labels(series, &[]);
+    for (_, q) in QUANTILES {
+        drop(writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q)));
+    }
+    drop(writeln!(text, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}", timer.sum(), timer.count()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_core::component::Component;
+
+    static FAMILY: Family = Family {
+        counters: &[("input_received", &[]), ("batch_created", &[("mechanism", "count")])],
+        timer: "input_latency_ns",
+    };
+
+    fn group(stream: &str) -> Group {
+        let metrics = Metrics::default();
+        let component = Component { name: "x".into(), label: "l\"é".into(), path: "root.input".into() };
+        let series = metrics.series(&Arc::new(component), &FAMILY);
+        series.add(0, 3);
+        Group::new(Some(stream.into()), &metrics)
+    }
+
+    #[test]
+    fn json_is_flat_with_sorted_labels_and_all_timers() {
+        let shown = json(&[group("a")], Some(Duration::from_nanos(7)));
+        let labels = r#"label="l\"\u00e9",path="root.input",stream="a""#;
+        assert_eq!(shown[format!("input_received{{{labels}}}")], 3);
+        assert_eq!(shown[format!("input_latency_ns{{{labels}}}")], json!({"p50": 0, "p90": 0, "p99": 0}));
+        assert_eq!(shown[r#"batch_created{label="l\"\u00e9",mechanism="count",path="root.input",stream="a"}"#], 0);
+        assert_eq!(shown["uptime_ns"], 7);
+    }
+
+    #[tokio::test]
+    async fn prometheus_keeps_the_samples_of_a_name_together() {
+        let (to, mut from) = mpsc::channel(1);
+        let groups = vec![group("a"), group("b")];
+        groups[0].series[0].time(Duration::from_nanos(10));
+        let written = tokio::spawn(prometheus(groups, String::new(), to));
+        let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
+        written.await.unwrap();
+        let received: Vec<usize> =
+            text.lines().enumerate().filter(|(_, line)| line.starts_with("input_received{")).map(|(n, _)| n).collect();
+        assert_eq!(received.len(), 2);
+        assert_eq!(received[0] + 1, received[1]);
+        assert!(text.contains("# TYPE input_received counter\n"), "{text}");
+        assert!(text.contains(r#"stream="a",quantile="0.5"} "#), "{text}");
+        assert!(!text.contains(r#"input_latency_ns_count{label="l\"\u00e9",path="root.input",stream="b"}"#), "{text}");
+    }
+}
