@@ -14,7 +14,7 @@ impl fmt::Display for DotenvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, text } = self;
         let margin = " ".repeat(line.to_string().len());
-        write!(f, "{line}: line {line} char {column}: expected Environment variable assignment\n")?;
+        writeln!(f, "{line}: line {line} char {column}: expected Environment variable assignment")?;
         let caret = " ".repeat(column - 1);
         write!(f, "{margin} |\n{line} | {text}\n{margin} | {caret}^---")
     }
@@ -35,19 +35,18 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, DotenvError> {
         let name_length = name_length.unwrap_or(line.len());
         let (name, rest) = line.split_at(name_length);
         let Some(value) = rest.strip_prefix('=').filter(|_| !name.is_empty()) else {
-            // What follows a space after a first variable ends the file, as the reference has it.
             let column = name.len() + 2;
             return Err(DotenvError { line: index + 1, column, text: written.to_owned() });
         };
-        match quoted(value) {
-            Some(value) => variables.push((name.to_owned(), value)),
-            None => {
-                let (value, rest) = value.split_once(' ').map_or((value, None), |(value, rest)| (value, Some(rest)));
-                variables.push((name.to_owned(), value.to_owned()));
-                if rest.is_some() {
-                    break;
-                }
-            }
+        if let Some(value) = quoted(value) {
+            variables.push((name.to_owned(), value));
+            continue;
+        }
+        // What follows a space ends the file, as the reference has it.
+        let (value, rest) = value.split_once(' ').map_or((value, None), |(value, rest)| (value, Some(rest)));
+        variables.push((name.to_owned(), value.to_owned()));
+        if rest.is_some() {
+            break;
         }
     }
     Ok(variables)

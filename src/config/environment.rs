@@ -159,17 +159,14 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${{") {
         result.push_str(before);
-        match escaped(after) {
-            Some(inner) => {
-                result.push_str("${");
-                result.push_str(inner);
-                result.push('}');
-                rest = after.get(inner.len() + 2..).unwrap_or_default();
-            }
-            None => {
-                result.push_str("${{");
-                rest = after;
-            }
+        rest = after;
+        if let Some(inner) = escaped(after) {
+            result.push_str("${");
+            result.push_str(inner);
+            result.push('}');
+            rest = after.get(inner.len() + 2..).unwrap_or_default();
+        } else {
+            result.push_str("${{");
         }
     }
     result.push_str(rest);

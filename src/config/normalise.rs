@@ -125,8 +125,8 @@ impl Normaliser<'_> {
         }
         keep("meta", node.get("meta"));
         if kind == Kind::Metrics {
-            let none = Node::scalar("", Tag::Str);
-            keep("mapping", Some(node.get("mapping").unwrap_or(&none)));
+            let empty = Node::scalar("", Tag::Str);
+            keep("mapping", Some(node.get("mapping").unwrap_or(&empty)));
         }
         Ok(Node::new(Value::Map(entries), Position::default()))
     }

@@ -40,24 +40,14 @@ impl Setter<'_> {
         let Some(field) = fields.iter().find(|field| field.name == *name) else {
             return Err(BuildError::new("field not recognised").at(*name));
         };
-        self.child(node, name, |child| self.shaped(field, field.shape, child, rest))
-    }
-
-    fn child(
-        &self,
-        node: &Node,
-        name: &str,
-        edit: impl FnOnce(&Node) -> Result<Node, BuildError>,
-    ) -> Result<Node, BuildError> {
-        let child = node.get(name).cloned().unwrap_or_else(Node::null);
-        Ok(node.with(name, edit(&child).map_err(|error| error.at(name))?))
+        child(node, name, |child| self.shaped(field, field.shape, child, rest))
     }
 
     fn shaped(&self, field: &Field, shape: Shape, node: &Node, path: &[&str]) -> Result<Node, BuildError> {
         let Some((name, rest)) = path.split_first() else { return Ok(self.value.clone()) };
         match shape {
             Shape::One => self.one(field, node, path),
-            Shape::Map => self.child(node, name, |child| self.one(field, child, rest)),
+            Shape::Map => child(node, name, |child| self.one(field, child, rest)),
             Shape::List | Shape::ListOfLists => {
                 let inner = if shape == Shape::ListOfLists { Shape::List } else { Shape::One };
                 let mut items = node.as_list().unwrap_or_default().to_vec();
@@ -84,7 +74,7 @@ impl Setter<'_> {
         match field.ty {
             FieldType::Object(fields) => self.fields(fields, node, path),
             FieldType::Component(kind) => self.component(kind, node, path),
-            FieldType::Any => self.child(node, name, |child| self.one(field, child, rest)),
+            FieldType::Any => child(node, name, |child| self.one(field, child, rest)),
             _ => Err(BuildError::new("a single value has no fields").at(*name)),
         }
     }
@@ -97,12 +87,12 @@ impl Setter<'_> {
                 "plugin" | "meta" => Field::any(name_of(name), ""),
                 _ => Field::string(name_of(name), ""),
             };
-            return self.child(node, name, |child| self.shaped(&field, field.shape, child, rest));
+            return child(node, name, |child| self.shaped(&field, field.shape, child, rest));
         }
         let Some(outline) = self.registry.outline(kind, name) else {
             return Err(BuildError::new(format!("{kind} type '{name}' was not recognised")));
         };
-        self.child(node, name, |child| match &outline.body {
+        child(node, name, |child| match &outline.body {
             Body::Fields(fields) | Body::Checked(fields, _) => self.fields(fields, child, rest),
             Body::Single(field) => self.shaped(field, field.shape, child, rest),
             Body::List(field) => self.shaped(field, Shape::List, child, rest),
@@ -110,6 +100,16 @@ impl Setter<'_> {
             Body::Empty => self.fields(&[], child, rest),
         })
     }
+}
+
+/// Edits what is under a key.
+fn child(
+    node: &Node,
+    name: &str,
+    edit: impl FnOnce(&Node) -> Result<Node, BuildError>,
+) -> Result<Node, BuildError> {
+    let child = node.get(name).cloned().unwrap_or_else(Node::null);
+    Ok(node.with(name, edit(&child).map_err(|error| error.at(name))?))
 }
 
 /// The reserved key of this name.

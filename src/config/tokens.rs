@@ -6,10 +6,7 @@ use crate::{
     Node,
     environment::{escaped, next},
 };
-use std::{
-    fmt::Write as _,
-    sync::Arc,
-};
+use std::sync::Arc;
 use weir_core::node::{Scalar, Style, Tag, Value};
 
 /// The tag of a plain scalar that holds a variable; no tag that is written lacks a `!`.
@@ -56,8 +53,9 @@ impl Tokens {
             self.written.push(written.to_owned());
             self.written.len() - 1
         });
-        // Writing to a string cannot fail.
-        drop(write!(out, "{}{index}q", self.prefix));
+        out.push_str(&self.prefix);
+        out.push_str(&index.to_string());
+        out.push('q');
     }
 
     /// Puts the variables back into a text.
@@ -72,16 +70,9 @@ impl Tokens {
                 let written = self.written.get(index.parse::<usize>().ok()?)?;
                 Some((written, after))
             });
-            match word {
-                Some((written, after)) => {
-                    shown.push_str(written);
-                    rest = after;
-                }
-                None => {
-                    shown.push_str(&self.prefix);
-                    rest = after;
-                }
-            }
+            let (written, after) = word.unwrap_or((&self.prefix, after));
+            shown.push_str(written);
+            rest = after;
         }
         shown.push_str(rest);
         shown

@@ -1,7 +1,6 @@
 //! Nodes to YAML text, in blocks, each scalar as it was written where that is possible.
 
 use crate::{Node, tokens::VARIABLE};
-use std::fmt::Write as _;
 use weir_core::{
     node::{Scalar, Style, Tag, Value},
     yaml::resolve,
@@ -108,7 +107,8 @@ fn text(scalar: &Scalar, out: &mut String) {
         Tag::Null if value.is_empty() => out.push_str("null"),
         tag if resolve(value) == *tag && fits_plain(value) => out.push_str(value),
         tag => {
-            drop(write!(out, "{tag} "));
+            out.push_str(&tag.to_string());
+            out.push(' ');
             double_quoted(value, out);
         }
     }
@@ -174,8 +174,8 @@ fn double_quoted(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if is_printable(c.encode_utf8(&mut [0; 4])) => out.push(c),
-            c if u32::from(c) <= 0xff => drop(write!(out, "\\x{:02x}", u32::from(c))),
-            c => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            c if u32::from(c) <= 0xff => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
         }
     }
     out.push('"');

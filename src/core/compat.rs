@@ -12,7 +12,7 @@ pub(crate) fn unmarshal(node: &Node, wanted: &str) -> String {
             }
             _ => scalar.text.to_string(),
         };
-        text.push_str(&format!(" `{value}`"));
+        text = format!("{text} `{value}`");
     }
-    text + " into " + wanted
+    format!("{text} into {wanted}")
 }

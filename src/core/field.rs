@@ -43,6 +43,7 @@ pub enum Shape {
 pub type Check = fn(&Node) -> Vec<String>;
 
 /// One field of a config.
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of the specs, set by its own builder")]
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// Its key; empty for the body of a component that is a single value.

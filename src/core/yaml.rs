@@ -1,6 +1,7 @@
 //! YAML (hence JSON) text to nodes with positions. Only the first document is read.
 
 use crate::node::{Node, Position, Scalar, Style, Tag, Value};
+use base64::Engine as _;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
@@ -192,7 +193,11 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&saphyr_parser::Ta
             "int" => Tag::Int,
             "float" => Tag::Float,
             "timestamp" => Tag::Timestamp,
-            "binary" => Tag::Binary,
+            // Bytes that are text are that text from here on.
+            "binary" => match binary(&text) {
+                Some(text) => return Scalar { text: text.into(), tag: Tag::Str, style },
+                None => Tag::Binary,
+            },
             "str" => Tag::Str,
             other => Tag::Other(format!("!!{other}").into()),
         },
@@ -202,6 +207,12 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&saphyr_parser::Ta
         None => Tag::Str,
     };
     Scalar { text: Arc::from(text), tag, style }
+}
+
+/// The text that a `!!binary` scalar encodes.
+fn binary(text: &str) -> Option<String> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(compact).ok()?).ok()
 }
 
 /// The type of a plain scalar.

@@ -35,14 +35,14 @@ impl Linter<'_> {
 }
 
 /// Whether a label may be used: lowercase letters, digits, dashes and underscores, the last two not in front.
-pub fn is_valid(label: &str) -> bool {
+pub(super) fn is_valid(label: &str) -> bool {
     !label.is_empty()
         && !label.starts_with(['_', '-'])
         && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 /// Why a label may not be used.
-pub fn invalid(label: &str) -> String {
+pub(super) fn invalid(label: &str) -> String {
     format!(
         r"invalid label '{label}': should match the regular expression /^[a-z0-9_\-]+$/ and must not start with an underscore"
     )

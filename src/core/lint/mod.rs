@@ -160,3 +160,102 @@ impl<'a> Linter<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        build_error::BuildError,
+        context::BuildContext,
+        registry::{Chosen, ProcessorSpec, Table},
+        spec::{Body, Spec, Status},
+    };
+
+    fn unbuildable<B>(_: &Node, _: &mut dyn BuildContext) -> Result<B, BuildError> {
+        Err(BuildError::new("only linted"))
+    }
+
+    const fn processor(name: &'static str, body: Body) -> ProcessorSpec {
+        Spec { name, summary: "", description: "", status: Status::Stable, body, examples: &[], build: unbuildable }
+    }
+
+    static MAPPING: ProcessorSpec = processor("mapping", Body::Single(Field::mapping("", "")));
+    static TRY: ProcessorSpec = processor("try", Body::List(Field::processor("", "")));
+    static NOOP: ProcessorSpec = processor("noop", Body::Empty);
+    static LOG: ProcessorSpec = processor(
+        "log",
+        Body::Fields(&[
+            Field::string("message", "").interpolated(),
+            Field::string("level", "").default("INFO").options(&["INFO", "WARN"]),
+            Field::string("old", "").optional().deprecated(),
+        ]),
+    );
+    static SECTIONS: &[Field] = &[Field::processors("processors", "").default("[]")];
+
+    static PROCESSORS: &[&ProcessorSpec] = &[&MAPPING, &TRY, &NOOP, &LOG];
+
+    fn registry() -> Registry {
+        Registry::new(&[Table { processors: PROCESSORS, ..Table::EMPTY }])
+    }
+
+    fn lints(text: &str, options: LintOptions) -> Vec<String> {
+        let node = crate::yaml::parse(text).unwrap();
+        if let Err(error) = read::check(&node, SECTIONS, &registry()) {
+            return vec![error.lint().to_string()];
+        }
+        config(&node, SECTIONS, &registry(), options).iter().map(Lint::to_string).collect()
+    }
+
+    #[test]
+    fn everything_is_reported_with_its_place() {
+        let text = "odd: 1\nprocessors:\n  - label: A\n    log: { level: loud, x: 1 }\n    more: 1\n  \
+            - try: [ { nope: {} }, { noop: {}, log: {} } ]\n  - mapping: |\n      root = ]\n";
+        assert_eq!(
+            lints(text, LintOptions::default()),
+            [
+                "(1,1) field odd not recognised",
+                "(4,1) value loud is not a valid option for this field",
+                "(4,1) field x not recognised",
+                "(4,1) field message is required",
+                "(3,1) invalid label 'A': should match the regular expression /^[a-z0-9_\\-]+$/ and must not start with an underscore",
+                "(5,1) field more is invalid when the component type is log (processor)",
+                "(6,1) unable to infer component type: nope",
+                "(6,1) unable to infer component type: [noop log]",
+                "(8,22) expected query, got: ]\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_config_from_being_read_hides_the_rest() {
+        assert_eq!(
+            lints("odd: 1\nprocessors: { a: 1 }", LintOptions::default()),
+            ["(1,1) field 'processors': line 2: expected array value, got !!map"]
+        );
+        assert_eq!(
+            lints("odd: 1\nprocessors:\n  - b: 1\n    a: 1", LintOptions::default()),
+            ["(3,1) unable to infer processor type from candidates: [a b]"]
+        );
+    }
+
+    #[test]
+    fn labels_are_unique_and_children_come_first() {
+        assert_eq!(
+            lints("processors:\n  - label: a\n    try:\n      - label: a\n        noop: {}", LintOptions::default()),
+            ["(2,1) label 'a' collides with a previously defined label at line 4"]
+        );
+        let options = LintOptions { labels: true, deprecated: true, ..LintOptions::default() };
+        assert_eq!(
+            lints("processors: [ { log: { message: x, old: y } } ]", options),
+            ["(1,1) field old is deprecated", "(1,1) label is required for log"]
+        );
+    }
+
+    #[test]
+    fn the_type_may_be_explicit() {
+        let node = crate::yaml::parse("type: log\nplugin: { message: x }\nlabel: a").unwrap();
+        let Chosen { name, body, label } = registry().infer(Kind::Processor, &node).unwrap();
+        assert_eq!((name, label.as_str()), ("log", "a"));
+        assert_eq!(body.get("message").and_then(Node::as_str), Some("x"));
+    }
+}
