@@ -4,7 +4,7 @@ use super::{Mutated, Program, explain};
 use crate::error::Fault;
 use crate::eval::{Cx, Scratch};
 use crate::message::Message;
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 impl Program {
     /// Maps into `onto` while `this` is a message of `batch`: `root` begins as the value of `onto`, and metadata is
@@ -24,6 +24,8 @@ impl Program {
         match root {
             Value::Delete if result.is_ok() => return Ok(Mutated::Dropped),
             Value::Delete | Value::Nothing => {}
+            // Nothing within a scalar can have been edited, and a string must not lose its quotes.
+            root if result.is_err() && !matches!(root.kind(), Kind::Array | Kind::Object) => {}
             root => onto.set_value(root),
         }
         result.map(|()| Mutated::Kept).map_err(|fault| explain(fault, batch.get(index)))
