@@ -174,8 +174,11 @@ fn double_quoted(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if is_printable(c.encode_utf8(&mut [0; 4])) => out.push(c),
-            c if u32::from(c) <= 0xff => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // Rust writes `\u{1f}` where YAML wants four digits.
+            c => {
+                let code = format!("\\u{:04x}", u32::from(c));
+                out.push_str(&code);
+            }
         }
     }
     out.push('"');
