@@ -1,7 +1,10 @@
 //! Components on files, sockets and HTTP. They know the engine only as the context they are built in.
 
 mod codec;
+mod content_type;
 pub mod input;
+mod listener;
+mod multipart;
 pub mod output;
 
 use weir_core::registry::Table;

@@ -90,7 +90,7 @@ pub(super) fn expand(paths: &[String]) -> Result<VecDeque<PathBuf>, BuildError> 
 }
 
 /// The scanner that an old codec means; parts joined by `/` wrap what follows.
-fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildError> {
+pub(super) fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildError> {
     let (first, rest) = codec.split_once('/').map_or((codec, None), |(first, rest)| (first, Some(rest)));
     let (name, argument) = first.split_once(':').map_or((first, None), |(name, argument)| (name, Some(argument)));
     let empty = || Node::map(Vec::new());
@@ -237,7 +237,7 @@ impl Ledger {
 }
 
 /// Removes a file whose messages are all delivered, without making the caller wait for the disk.
-fn remove(path: PathBuf) {
+pub(super) fn remove(path: PathBuf) {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::error!("Failed to delete consumed file {}: {error}", path.display());
@@ -328,7 +328,7 @@ impl FileInput {
 }
 
 /// Opens a file and learns what it is; `None` for a directory.
-fn open(path: &Path) -> std::io::Result<Option<Opened>> {
+pub(super) fn open(path: &Path) -> std::io::Result<Option<Opened>> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;
     if about.is_dir() {
@@ -379,9 +379,9 @@ impl Source {
 }
 
 /// A file that was just opened.
-struct Opened {
-    file: File,
-    metadata: Metadata,
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
     device: u64,
     inode: u64,
     length: u64,

@@ -1,8 +1,11 @@
 //! Inputs. One file a component; this table is the only other place that names it.
 
+mod csv;
 mod file;
+mod http_server;
+mod stdin;
 
 use weir_core::registry::InputSpec;
 
 /// Every input of this crate, sorted by name.
-pub static SPECS: &[&InputSpec] = &[&file::SPEC];
+pub static SPECS: &[&InputSpec] = &[&csv::SPEC, &file::SPEC, &http_server::SPEC, &stdin::SPEC];

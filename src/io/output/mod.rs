@@ -1,8 +1,10 @@
 //! Outputs. One file a component; this table is the only other place that names it.
 
 mod file;
+mod http_server;
+mod stdout;
 
 use weir_core::registry::OutputSpec;
 
 /// Every output of this crate, sorted by name.
-pub static SPECS: &[&OutputSpec] = &[&file::SPEC];
+pub static SPECS: &[&OutputSpec] = &[&file::SPEC, &http_server::SPEC, &stdout::SPEC];

@@ -1,0 +1,71 @@
+//! What the `http_server` input and output have in common.
+
+use async_trait::async_trait;
+use http::StatusCode;
+use serde::Deserialize;
+use std::time::Duration;
+use weir_core::{
+    build_error::BuildError,
+    field::Field,
+    http::{Cors, Handler, Listener, Request, Response},
+};
+
+/// Cross-origin rules.
+pub(crate) const CORS: Field = Field::object("cors", "Cross-origin rules of a listener of its own.", &[
+    Field::bool("enabled", "Whether pages of other origins may ask.").default("false").advanced(),
+    Field::string("allowed_origins", "The origins; `*` for all.").list().default("[]").advanced(),
+])
+.advanced();
+
+/// Cross-origin rules as configured.
+#[derive(Deserialize)]
+pub(crate) struct CorsConfig {
+    enabled: bool,
+    allowed_origins: Vec<String>,
+}
+
+/// The listener of its own that an input or output asks for.
+pub(crate) fn listener(
+    address: String,
+    cors: CorsConfig,
+    cert_file: String,
+    key_file: String,
+) -> Result<Option<Listener>, BuildError> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    if cors.enabled && cors.allowed_origins.is_empty() {
+        return Err(BuildError::new("bad CORS configuration: must specify at least one allowed origin"));
+    }
+    let tls = match (cert_file.is_empty(), key_file.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some((cert_file, key_file)),
+        (true, false) => return Err(BuildError::new("a key needs a certificate").at("cert_file")),
+        (false, true) => return Err(BuildError::new("a certificate needs its key").at("key_file")),
+    };
+    let cors = Cors { enabled: cors.enabled, allowed_origins: cors.allowed_origins };
+    Ok(Some(Listener { address, tls, cors }))
+}
+
+/// Reads a time-out.
+pub(crate) fn time_out(text: &str) -> Result<Duration, BuildError> {
+    weir_core::duration::parse(text)
+        .map_err(|error| BuildError::new(format!("failed to parse 'timeout' as a duration string: {error}")))
+}
+
+/// Holds the place of websockets.
+pub(crate) struct NoWebsocket {
+    /// What the path says once its owner is gone.
+    pub(crate) closed: &'static str,
+}
+
+#[async_trait]
+impl Handler for NoWebsocket {
+    async fn handle(&self, _: Request) -> Response {
+        Response::error(StatusCode::NOT_IMPLEMENTED, "Websockets are not served yet")
+    }
+
+    fn closed(&self) -> &'static str {
+        self.closed
+    }
+}
