@@ -8,4 +8,4 @@ mod resource;
 use weir_core::registry::InputSpec;
 
 /// Every input of this folder, sorted by name.
-pub static SPECS: &[&InputSpec] = &[&broker::SPEC, &generate::SPEC, &inproc::SPEC, &resource::SPEC];
+pub(crate) static SPECS: &[&InputSpec] = &[&broker::SPEC, &generate::SPEC, &inproc::SPEC, &resource::SPEC];

@@ -15,7 +15,7 @@ mod sync_response;
 use weir_core::registry::OutputSpec;
 
 /// Every output of this folder, sorted by name.
-pub static SPECS: &[&OutputSpec] = &[
+pub(crate) static SPECS: &[&OutputSpec] = &[
     &broker::SPEC,
     &drop::SPEC,
     &fallback::SPEC,

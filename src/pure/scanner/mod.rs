@@ -7,4 +7,4 @@ mod to_the_end;
 use weir_core::registry::ScannerSpec;
 
 /// Every scanner of this folder, sorted by name.
-pub static SPECS: &[&ScannerSpec] = &[&csv::SPEC, &lines::SPEC, &to_the_end::SPEC];
+pub(crate) static SPECS: &[&ScannerSpec] = &[&csv::SPEC, &lines::SPEC, &to_the_end::SPEC];

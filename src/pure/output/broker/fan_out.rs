@@ -157,7 +157,7 @@ impl Output for FanOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::kept::testing::{Book, Child, frame};
+    use crate::output::kept::testing::{Child, frame};
 
     fn fan_out(children: &[&Arc<Child>], fail_fast: bool) -> FanOut {
         let outputs = children.iter().map(|child| Arc::clone(*child) as Arc<dyn Output>).collect();
