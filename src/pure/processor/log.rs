@@ -111,7 +111,7 @@ impl LogLine {
         let text = self.message.resolve_string(batch, index);
         let text = text.map_err(|error| format!("Message interpolation error: {error}"))?;
         let fields = (!fields.is_empty()).then(|| Value::from(fields).to_json());
-        self.emit(&text, fields.as_deref());
+        self.emit(self.level, &text, fields.as_deref());
         Ok(())
     }
 
@@ -138,10 +138,10 @@ impl LogLine {
 
     /// The fields are one JSON object in the field `fields`, for their names are not known in advance: the
     /// subscriber lays them out beside the others.
-    fn emit(&self, text: &str, fields: Option<&str>) {
+    fn emit(&self, level: Level, text: &str, fields: Option<&str>) {
         let Component { label, path, .. } = self.log.component();
         let (stream, custom_source) = (self.log.stream(), true);
-        match self.level {
+        match level {
             Level::Error => tracing::error!(custom_source, label, path, stream, fields, "{text}"),
             Level::Warn => tracing::warn!(custom_source, label, path, stream, fields, "{text}"),
             Level::Info => tracing::info!(custom_source, label, path, stream, fields, "{text}"),
@@ -156,7 +156,7 @@ impl Processor for LogLine {
     async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
         for index in 0..batch.len() {
             if let Err(text) = self.write(&batch, index) {
-                self.log.error(text);
+                self.emit(Level::Error, &text, None);
             }
         }
         Ok(one(batch))
