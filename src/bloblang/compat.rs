@@ -77,14 +77,14 @@ pub(crate) fn quote_with(bytes: &[u8], ascii: bool) -> String {
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
                 '\u{b}' => out.push_str("\\v"),
-                c if c < ' ' || c == '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                c if c < ' ' || c == '\u{7f}' => out.extend([format!("\\x{:02x}", u32::from(c))]),
                 c if is_printable(c) && (c.is_ascii() || !ascii) => out.push(c),
-                c if u32::from(c) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-                c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+                c if u32::from(c) < 0x1_0000 => out.extend([format!("\\u{:04x}", u32::from(c))]),
+                c => out.extend([format!("\\U{:08x}", u32::from(c))]),
             }
         }
         for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
+            out.extend([format!("\\x{byte:02x}")]);
         }
     }
     out.push('"');

@@ -23,8 +23,7 @@ impl Num {
         }
     }
 
-    /// The number as a signed integer: floats lose their fraction and saturate, unsigned ones wrap.
-    #[expect(clippy::cast_possible_truncation, reason = "that is what the language does")]
+    /// The number as a signed integer: floats lose their fraction, unsigned ones wrap.
     #[inline]
     pub fn to_i64(self) -> i64 {
         match self {
@@ -38,7 +37,7 @@ impl Num {
 /// Truncates as the reference's hardware does: what does not fit is the least integer.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(crate) fn truncate(value: f64) -> i64 {
-    if value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 { value as i64 } else { i64::MIN }
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// Numbers of a kind that only conversion methods and a few others yield.
@@ -93,8 +92,7 @@ pub(crate) fn parse_text(text: &[u8]) -> Option<Num> {
 pub(crate) fn parse_int(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
+        [b'+', rest @ ..] | rest => (false, rest),
     };
     if digits.is_empty() {
         return None;

@@ -61,10 +61,7 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         }
         total = total.checked_add(nanos).filter(|total| *total <= 1 << 63).ok_or_else(invalid)?;
     }
-    match negative {
-        true => Ok(0i64.wrapping_sub_unsigned(total)),
-        false => i64::try_from(total).map_err(|_| invalid()),
-    }
+    if negative { Ok(0i64.wrapping_sub_unsigned(total)) } else { i64::try_from(total).map_err(|_| invalid()) }
 }
 
 #[cfg(test)]

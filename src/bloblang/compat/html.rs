@@ -101,16 +101,9 @@ pub(crate) fn unescape(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         let (before, reference) = rest.split_at(at);
         out.push_str(before);
-        match numeric(reference).or_else(|| named(reference)) {
-            Some((char, len)) => {
-                out.push(char);
-                rest = reference.get(len..).unwrap_or_default();
-            }
-            None => {
-                out.push('&');
-                rest = reference.get(1..).unwrap_or_default();
-            }
-        }
+        let (char, len) = numeric(reference).or_else(|| named(reference)).unwrap_or(('&', 1));
+        out.push(char);
+        rest = reference.get(len..).unwrap_or_default();
     }
     out.push_str(rest);
     out

@@ -32,10 +32,6 @@ impl Scanner<'_> {
         self.bytes.get(self.at).copied().ok_or_else(|| JsonError::Syntax("unexpected end of JSON input".to_owned()))
     }
 
-    fn bad(&self, byte: u8, context: &str) -> JsonError {
-        JsonError::Syntax(format!("invalid character {} {context}", character(byte)))
-    }
-
     fn string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
         loop {
@@ -54,15 +50,15 @@ impl Scanner<'_> {
                             for _ in 0..4 {
                                 let digit = self.byte()?;
                                 if !digit.is_ascii_hexdigit() {
-                                    return Err(self.bad(digit, "in \\u hexadecimal character escape"));
+                                    return Err(bad(digit, "in \\u hexadecimal character escape"));
                                 }
                                 self.at += 1;
                             }
                         }
-                        other => return Err(self.bad(other, "in string escape code")),
+                        other => return Err(bad(other, "in string escape code")),
                     }
                 }
-                0..0x20 => return Err(self.bad(byte, "in string literal")),
+                0..0x20 => return Err(bad(byte, "in string literal")),
                 _ => self.at += 1,
             }
         }
@@ -79,7 +75,7 @@ impl Scanner<'_> {
             self.at += 1;
             let byte = self.byte()?;
             if !byte.is_ascii_digit() {
-                return Err(self.bad(byte, "in numeric literal"));
+                return Err(bad(byte, "in numeric literal"));
             }
         }
         if self.byte()? == b'0' { self.at += 1 } else { self.digits() }
@@ -87,7 +83,7 @@ impl Scanner<'_> {
             self.at += 1;
             let byte = self.byte()?;
             if !byte.is_ascii_digit() {
-                return Err(self.bad(byte, "after decimal point in numeric literal"));
+                return Err(bad(byte, "after decimal point in numeric literal"));
             }
             self.digits();
         }
@@ -98,7 +94,7 @@ impl Scanner<'_> {
             }
             let byte = self.byte()?;
             if !byte.is_ascii_digit() {
-                return Err(self.bad(byte, "in exponent of numeric literal"));
+                return Err(bad(byte, "in exponent of numeric literal"));
             }
             self.digits();
         }
@@ -109,12 +105,17 @@ impl Scanner<'_> {
         for expected in text.bytes() {
             let byte = self.byte()?;
             if byte != expected {
-                return Err(self.bad(byte, &format!("in literal {text} (expecting {})", character(expected))));
+                return Err(bad(byte, &format!("in literal {text} (expecting {})", character(expected))));
             }
             self.at += 1;
         }
         Ok(())
     }
+}
+
+/// A byte where it does not belong.
+fn bad(byte: u8, context: &str) -> JsonError {
+    JsonError::Syntax(format!("invalid character {} {context}", character(byte)))
 }
 
 /// A byte as the decoder shows it: quoted with single quotes.
@@ -150,7 +151,7 @@ fn scan(bytes: &[u8]) -> Result<(), JsonError> {
     scanner.blanks();
     match scanner.bytes.get(scanner.at) {
         None => Ok(()),
-        Some(byte) => Err(scanner.bad(*byte, "after top-level value")),
+        Some(byte) => Err(bad(*byte, "after top-level value")),
     }
 }
 
@@ -176,13 +177,13 @@ fn scan_value(scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
                 State::AfterKey
             }
             (State::FirstKey | State::Key, _) => {
-                return Err(scanner.bad(byte, "looking for beginning of object key string"));
+                return Err(bad(byte, "looking for beginning of object key string"));
             }
             (State::AfterKey, b':') => {
                 scanner.at += 1;
                 State::Value
             }
-            (State::AfterKey, _) => return Err(scanner.bad(byte, "after object key")),
+            (State::AfterKey, _) => return Err(bad(byte, "after object key")),
             (State::AfterValue, b',') => {
                 scanner.at += 1;
                 if objects.last() == Some(&true) { State::Key } else { State::Value }
@@ -191,7 +192,7 @@ fn scan_value(scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
                 let object = objects.pop() == Some(true);
                 if byte != if object { b'}' } else { b']' } {
                     let context = if object { "after object key:value pair" } else { "after array element" };
-                    return Err(scanner.bad(byte, context));
+                    return Err(bad(byte, context));
                 }
                 scanner.at += 1;
                 State::AfterValue
@@ -215,7 +216,7 @@ fn value(scanner: &mut Scanner<'_>, byte: u8, objects: &mut Vec<bool>) -> Result
         b't' => scanner.literal("true")?,
         b'f' => scanner.literal("false")?,
         b'n' => scanner.literal("null")?,
-        _ => return Err(scanner.bad(byte, "looking for beginning of value")),
+        _ => return Err(bad(byte, "looking for beginning of value")),
     }
     Ok(State::AfterValue)
 }

@@ -40,6 +40,7 @@ enum Part {
 }
 
 /// How an offset is written.
+#[expect(clippy::struct_excessive_bools, reason = "each is independent")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OffsetStyle {
     /// `Z` stands for no offset.

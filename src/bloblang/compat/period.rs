@@ -81,8 +81,7 @@ impl Period {
                 ('H', true) => &mut period.hours,
                 ('M', true) => &mut period.minutes,
                 ('S', true) => &mut period.seconds,
-                ('Y' | 'W' | 'D', true) => return Err(format!("{text}: '{designator}' designator cannot occur here")),
-                ('H' | 'S', false) => return Err(format!("{text}: '{designator}' designator cannot occur here")),
+                ('Y' | 'W' | 'D', true) | ('H' | 'S', false) => return Err(format!("{text}: '{designator}' designator cannot occur here")),
                 _ => {
                     let expected = if in_time { "'H', 'M', or 'S'" } else { "'Y', 'M', 'W', or 'D'" };
                     return Err(format!("{text}: expected a designator {expected} but found '{designator}'"));
@@ -122,7 +121,7 @@ impl Period {
         let zoned = time.zoned();
         if !whole {
             let nanos = i128::from(self.approximate_nanos()) * i128::from(sign);
-            return self.later(time, nanos);
+            return later(time, nanos);
         }
         let date = zoned.date();
         let months = self.years.whole.checked_mul(12)?.checked_add(self.months.whole)?.checked_mul(sign)?;
@@ -137,15 +136,16 @@ impl Period {
         let days = days.checked_add(i64::from(date.day()) - 1)?;
         let date = first.checked_add(Span::new().try_days(days).ok()?).ok()?;
         let moved = date.to_datetime(zoned.time()).to_zoned_datetime(zoned.time_zone().clone()).ok()?;
-        self.later(&Timestamp::new(moved), self.clock_nanos(false) * i128::from(sign))
+        later(&Timestamp::new(moved), self.clock_nanos(false) * i128::from(sign))
     }
+}
 
-    fn later(&self, time: &Timestamp, nanos: i128) -> Option<Timestamp> {
-        let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
-        let rest = i32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?;
-        let moved = time.zoned().checked_add(SignedDuration::new(seconds, rest)).ok()?;
-        Some(Timestamp::new(moved))
-    }
+/// A time so many nanoseconds later.
+fn later(time: &Timestamp, nanos: i128) -> Option<Timestamp> {
+    let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
+    let rest = i32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?;
+    let moved = time.zoned().checked_add(SignedDuration::new(seconds, rest)).ok()?;
+    Some(Timestamp::new(moved))
 }
 
 fn amount(text: &str, sign: i64) -> Option<Amount> {

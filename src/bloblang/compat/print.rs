@@ -333,7 +333,7 @@ impl Printer {
                     if spec.sharp && (at == 0 || spec.space) {
                         hex.push_str(if verb == 'x' { "0x" } else { "0X" });
                     }
-                    hex.push_str(&if verb == 'x' { format!("{byte:02x}") } else { format!("{byte:02X}") });
+                    hex.extend([if verb == 'x' { format!("{byte:02x}") } else { format!("{byte:02X}") }]);
                 }
                 self.pad(hex.as_bytes(), spec);
             }
@@ -359,7 +359,6 @@ impl Printer {
                 };
                 return self.pad(shown.as_bytes(), spec);
             }
-            'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 's' | 't' => return self.bad(value, verb, spec),
             _ => return self.bad(value, verb, spec),
         };
         let sign = if negative { "-" } else if spec.plus { "+" } else if spec.space { " " } else { "" };

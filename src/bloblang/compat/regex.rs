@@ -49,7 +49,7 @@ impl Translator {
             match char {
                 '*' | '+' | '?' => {
                     self.at += 1;
-                    self.repetition(start, repeated, repeatable, char.to_string())?;
+                    self.repetition(start, repeated, repeatable, char.encode_utf8(&mut [0; 4]))?;
                     repeated = Some(repeated.unwrap_or(start));
                     continue;
                 }
@@ -60,7 +60,7 @@ impl Translator {
                         if low > MAX_REPEAT || high.is_some_and(|high| high > MAX_REPEAT || high < low) {
                             return Err(format!("invalid repeat count: `{text}`"));
                         }
-                        self.repetition(start, repeated, repeatable, text)?;
+                        self.repetition(start, repeated, repeatable, &text)?;
                         repeated = Some(repeated.unwrap_or(start));
                         continue;
                     }
@@ -106,14 +106,11 @@ impl Translator {
             }
             repeated = None;
         }
-        match self.groups.is_empty() {
-            true => Ok(self.out),
-            false => Err(format!("missing closing ): `{whole}`")),
-        }
+        if self.groups.is_empty() { Ok(self.out) } else { Err(format!("missing closing ): `{whole}`")) }
     }
 
     /// Writes a repetition operator, with its laziness.
-    fn repetition(&mut self, start: usize, before: Option<usize>, repeatable: bool, operator: String) -> Result<(), String> {
+    fn repetition(&mut self, start: usize, before: Option<usize>, repeatable: bool, operator: &str) -> Result<(), String> {
         let lazy = self.peek(0) == Some('?');
         if lazy {
             self.at += 1;
@@ -124,7 +121,7 @@ impl Translator {
         if !repeatable {
             return Err(format!("missing argument to repetition operator: `{}`", self.text(start, self.at)));
         }
-        self.out.push_str(&operator);
+        self.out.push_str(operator);
         if lazy {
             self.out.push('?');
         }
@@ -222,7 +219,7 @@ impl Translator {
             _ => None,
         };
         if let Some(set) = ascii {
-            self.out.push_str(&if in_class { set.to_owned() } else { format!("[{set}]") });
+            self.out.extend(if in_class { ["", set, ""] } else { ["[", set, "]"] });
             return Ok(());
         }
         match char {
@@ -294,7 +291,7 @@ impl Translator {
 
     /// Writes one character by its code.
     fn literal(&mut self, code: u32) {
-        self.out.push_str(&format!("\\x{{{code:X}}}"));
+        self.out.extend([format!("\\x{{{code:X}}}")]);
     }
 
     fn hex(&mut self, start: usize) -> Result<(), String> {
@@ -345,7 +342,7 @@ impl Translator {
                     self.out.push(']');
                     return Ok(());
                 }
-                Some('[') if self.peek(1) == Some(':') => self.named_class()?,
+                Some('[') if self.peek(1) == Some(':') => self.named_class(),
                 Some('\\') => self.escape(true)?,
                 // A dash between two ends is a range, elsewhere it is itself.
                 Some('-') if !first && self.peek(1).is_some_and(|next| next != ']') => {
@@ -364,7 +361,7 @@ impl Translator {
         }
     }
 
-    fn named_class(&mut self) -> Result<(), String> {
+    fn named_class(&mut self) {
         let from = self.at;
         let mut to = self.at + 2;
         while self.chars.get(to).is_some_and(|char| char.is_ascii_lowercase() || *char == '^') {
@@ -373,12 +370,10 @@ impl Translator {
         if self.chars.get(to) == Some(&':') && self.chars.get(to + 1) == Some(&']') {
             self.at = to + 2;
             let name = self.text(from, self.at);
-            self.out.push_str(&name);
-            return Ok(());
+            return self.out.push_str(&name);
         }
         self.out.push_str("\\[");
         self.at += 1;
-        Ok(())
     }
 }
 

@@ -22,11 +22,31 @@ fn expansion(directive: char) -> Option<&'static str> {
     })
 }
 
-/// How a directive's output is filled up.
+/// What a directive's output is filled up with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// What is usual for the directive.
+    Usual,
+    /// Nothing at all.
+    None,
+    /// This.
+    With(char),
+}
+
+impl Padding {
+    fn or(self, usual: char) -> Option<char> {
+        match self {
+            Self::Usual => Some(usual),
+            Self::None => None,
+            Self::With(char) => Some(char),
+        }
+    }
+}
+
+/// How a directive's output is shown.
 #[derive(Clone, Copy)]
 struct Flags {
-    /// What was asked for; `Some(None)` is no padding at all.
-    padding: Option<Option<char>>,
+    padding: Padding,
     width: usize,
     upper: bool,
     swap: bool,
@@ -43,7 +63,7 @@ pub(crate) fn format(time: &Timestamp, pattern: &str) -> String {
             continue;
         }
         let mut raw = String::from("%");
-        let mut flags = Flags { padding: None, width: 0, upper: false, swap: false, colons: 0 };
+        let mut flags = Flags { padding: Padding::Usual, width: 0, upper: false, swap: false, colons: 0 };
         loop {
             let Some(next) = chars.next() else {
                 out.push_str(&raw);
@@ -51,9 +71,9 @@ pub(crate) fn format(time: &Timestamp, pattern: &str) -> String {
             };
             raw.push(next);
             match next {
-                '-' => flags.padding = Some(None),
-                '_' => flags.padding = Some(Some(' ')),
-                '0' => flags.padding = Some(Some('0')),
+                '-' => flags.padding = Padding::None,
+                '_' => flags.padding = Padding::With(' '),
+                '0' => flags.padding = Padding::With('0'),
                 '^' => flags.upper = true,
                 '#' => flags.swap = true,
                 ':' => flags.colons += 1,
@@ -64,8 +84,8 @@ pub(crate) fn format(time: &Timestamp, pattern: &str) -> String {
                         raw.extend(chars.next());
                     }
                     flags.width = width;
-                    if flags.padding == Some(None) {
-                        flags.padding = Some(Some(' '));
+                    if flags.padding == Padding::None {
+                        flags.padding = Padding::With(' ');
                     }
                 }
                 directive => {
@@ -87,7 +107,7 @@ fn number(out: &mut String, value: i64, least: usize, default: char, flags: Flag
     let sign = if value < 0 { "-" } else { "" };
     let width = flags.width.max(least);
     let fill = width.saturating_sub(digits.len() + sign.len());
-    match flags.padding.unwrap_or(Some(default)) {
+    match flags.padding.or(default) {
         Some('0') => {
             out.push_str(sign);
             out.extend(std::iter::repeat_n('0', fill));
@@ -103,7 +123,7 @@ fn number(out: &mut String, value: i64, least: usize, default: char, flags: Flag
 
 fn text(out: &mut String, text: &str, flags: Flags) {
     let fill = flags.width.saturating_sub(text.len());
-    if let Some(padding) = flags.padding.unwrap_or(Some(' ')) {
+    if let Some(padding) = flags.padding.or(' ') {
         out.extend(std::iter::repeat_n(padding, fill));
     }
     let all_upper = text.chars().nth(1).is_some_and(|char| char < 'a');
@@ -170,13 +190,22 @@ fn write(out: &mut String, time: &Timestamp, directive: char, flags: Flags) -> b
 fn offset(out: &mut String, seconds: i32, colons: usize) {
     let size = seconds.unsigned_abs();
     let colon = if colons > 0 { ":" } else { "" };
-    out.push_str(&format!("{}{:02}", if seconds < 0 { '-' } else { '+' }, size / 3600));
-    if colons <= 2 || size % 3600 != 0 {
-        out.push_str(&format!("{colon}{:02}", size / 60 % 60));
-        if colons == 2 || (colons == 3 && size % 60 != 0) {
-            out.push_str(&format!("{colon}{:02}", size % 60));
+    let mut shown = format!("{}{:02}", if seconds < 0 { '-' } else { '+' }, size / 3600);
+    let mut part = |value: u32| {
+        shown.push_str(colon);
+        shown.push_str(&two(value));
+    };
+    if colons <= 2 || !size.is_multiple_of(3600) {
+        part(size / 60 % 60);
+        if colons == 2 || (colons == 3 && !size.is_multiple_of(60)) {
+            part(size % 60);
         }
     }
+    out.push_str(&shown);
+}
+
+fn two(value: u32) -> String {
+    format!("{value:02}")
 }
 
 /// Reads a time; the error is the reference's.

@@ -46,24 +46,24 @@ fn bounds(args: &Args<'_>) -> (i64, i64, i64) {
 }
 
 fn check_range(args: &Args<'_>) -> Result<Prepared, Fault> {
-    let (start, stop, step) = bounds(args);
+    let (start, end, step) = bounds(args);
     if step == 0 {
         return Err(Fault::new("step must be greater than or less than 0"));
     }
-    if step < 0 && stop > start {
-        return Err(Fault::new(format!("with negative step arg stop ({stop}) must be <= start ({start})")));
+    if step < 0 && end > start {
+        return Err(Fault::new(format!("with negative step arg stop ({end}) must be <= start ({start})")));
     }
-    if step > 0 && start >= stop {
-        return Err(Fault::new(format!("with positive step arg start ({start}) must be < stop ({stop})")));
+    if step > 0 && start >= end {
+        return Err(Fault::new(format!("with positive step arg start ({start}) must be < stop ({end})")));
     }
     Ok(Arc::new(()))
 }
 
 fn range(cx: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
     check_range(args)?;
-    let (start, stop, step) = bounds(args);
+    let (start, end, step) = bounds(args);
     // As many as whole steps fit: the rest of a step yields none.
-    let count = (i128::from(stop) - i128::from(start)) / i128::from(step);
+    let count = (i128::from(end) - i128::from(start)) / i128::from(step);
     let count = i64::try_from(count).ok().filter(|count| *count <= MAX_LENGTH);
     let count = count.ok_or_else(|| Fault::new(format!("range of more than {MAX_LENGTH} items")))?;
     cx.spend(count.unsigned_abs())?;

@@ -91,7 +91,7 @@ fn ksuid(_: &mut Cx<'_>, _: &Args<'_>) -> Result<Value, Fault> {
         let mut rest = 0u32;
         for byte in &mut bytes {
             let value = rest << 8 | u32::from(*byte);
-            *byte = (value / 62) as u8;
+            *byte = u8::try_from(value / 62).unwrap_or(0);
             rest = value % 62;
         }
         *slot = BASE62.get(rest as usize).copied().unwrap_or(b'0');

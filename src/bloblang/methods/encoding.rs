@@ -115,8 +115,9 @@ fn decode_base64(text: &[u8], alphabet: &alphabet::Alphabet, padded: bool) -> Re
     let plain: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
     GeneralPurpose::new(alphabet, config).decode(&plain).map_err(|error| {
         let text = match error {
-            base64::DecodeError::InvalidByte(at, _) => format!("illegal base64 data at input byte {at}"),
-            base64::DecodeError::InvalidLastSymbol(at, _) => format!("illegal base64 data at input byte {at}"),
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
+                format!("illegal base64 data at input byte {at}")
+            }
             base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => "unexpected EOF".to_owned(),
         };
         Fault::new(text)
@@ -186,7 +187,7 @@ fn decode_ascii85(text: &[u8]) -> Result<Vec<u8>, Fault> {
 const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 fn z85(bytes: &[u8]) -> Result<String, Fault> {
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return Err(Fault::new("z85: wrongly aligned input data"));
     }
     let words = bytes.as_chunks::<4>().0.iter().map(|chunk| u32::from_be_bytes(*chunk));
@@ -195,7 +196,7 @@ fn z85(bytes: &[u8]) -> Result<String, Fault> {
 }
 
 fn decode_z85(text: &[u8]) -> Result<Vec<u8>, Fault> {
-    if text.len() % 5 != 0 {
+    if !text.len().is_multiple_of(5) {
         return Err(Fault::new("z85: wrongly aligned input data"));
     }
     let mut out = Vec::with_capacity(text.len() / 5 * 4);

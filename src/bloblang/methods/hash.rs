@@ -83,7 +83,7 @@ fn table(polynomial: u32) -> Box<[u32; 256]> {
 
 fn crc32(table: &[u32; 256], bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        let at = usize::from((crc as u8) ^ byte);
+        let at = (crc & 0xff) as usize ^ usize::from(*byte);
         crc >> 8 ^ table.get(at).copied().unwrap_or(0)
     })
 }

@@ -153,7 +153,7 @@ impl Check<'_> {
             let actual = type_of(value);
             let names: Vec<String> = match expected.to_array() {
                 Some(names) => names.iter().filter_map(|name| Some(name.as_str()?.into_owned())).collect(),
-                None => expected.as_str().map(|name| name.into_owned()).into_iter().collect(),
+                None => expected.as_str().map(std::borrow::Cow::into_owned).into_iter().collect(),
             };
             if !names.iter().any(|name| name == actual || (name == "number" && actual == "integer")) {
                 let mut shown = names.join(",").to_lowercase();
@@ -225,9 +225,10 @@ impl Check<'_> {
         }
         if let Some(condition) = schema.member(b"if") {
             let met = self.matches(cx, &condition, value, path, depth + 1)?;
-            let (key, text) = match met {
-                true => ("then", "must validate \"then\" as \"if\" was valid"),
-                false => ("else", "must validate \"else\" as \"if\" was not valid"),
+            let (key, text) = if met {
+                ("then", "must validate \"then\" as \"if\" was valid")
+            } else {
+                ("else", "must validate \"else\" as \"if\" was not valid")
             };
             if let Some(branch) = schema.member(key.as_bytes())
                 && !self.matches(cx, &branch, value, path, depth + 1)?
@@ -244,7 +245,7 @@ impl Check<'_> {
     fn object(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
         let Some(object) = value.to_object() else { return Ok(()) };
         let get = |key: &str| schema.member(key.as_bytes());
-        let size = |key: &str| get(key).and_then(|size| size.as_number()).map(|size| size.to_f64());
+        let size = |key: &str| get(key).and_then(|size| size.as_number()).map(Num::to_f64);
         let count = object.len();
         if let Some(least) = size("minProperties")
             && !at_least(count, least)
@@ -297,7 +298,7 @@ impl Check<'_> {
     fn array(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
         let Some(items) = value.to_array() else { return Ok(()) };
         let get = |key: &str| schema.member(key.as_bytes());
-        let size = |key: &str| get(key).and_then(|size| size.as_number()).map(|size| size.to_f64());
+        let size = |key: &str| get(key).and_then(|size| size.as_number()).map(Num::to_f64);
         if let Some(least) = size("minItems")
             && !at_least(items.len(), least)
         {
@@ -342,7 +343,7 @@ impl Check<'_> {
     fn string(&mut self, schema: &Value, value: &Value, path: &str) {
         let text = value.as_str().unwrap_or_default();
         let length = text.chars().count();
-        let size = |key: &str| schema.member(key.as_bytes()).and_then(|size| size.as_number()).map(|size| size.to_f64());
+        let size = |key: &str| schema.member(key.as_bytes()).and_then(|size| size.as_number()).map(Num::to_f64);
         if let Some(least) = size("minLength")
             && !at_least(length, least)
         {

@@ -244,7 +244,7 @@ type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn replacements(args: &Args<'_>) -> Result<Prepared, Fault> {
     let items = args.value(0).and_then(Value::to_array).unwrap_or_default();
-    if items.len() % 2 != 0 {
+    if !items.len().is_multiple_of(2) {
         let shown = compat::display(&Value::Array(items));
         return Err(Fault::new(format!(
             "invalid arg, replacements should be in pairs and must therefore be even: {shown}"

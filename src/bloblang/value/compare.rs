@@ -35,7 +35,6 @@ impl Value {
     }
 
     /// Booleans, and numbers by not being zero (text of numbers only if it is exactly `0`).
-    #[expect(clippy::float_cmp, reason = "zero is exact")]
     pub fn truth(&self) -> Option<bool> {
         if let Some(text) = self.number_text() {
             return Some(text != "0");
@@ -79,7 +78,6 @@ impl Value {
     }
 
     /// What `<` and its kin find; `None` if the two have no order, `Some(None)` if one is not a number at all.
-    #[expect(clippy::option_option, reason = "an order that does not exist is not an error, one that cannot be is")]
     pub fn order(&self, other: &Value) -> Option<Option<Ordering>> {
         match self.reduced() {
             Reduced::Text(left) => Some(Some((*left).cmp(&*other.text_bytes()?))),

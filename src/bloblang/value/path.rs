@@ -101,6 +101,7 @@ impl std::error::Error for PathError {}
 impl Value {
     /// The child a segment names; null if there is none.
     #[inline]
+    #[must_use]
     pub fn get(&self, segment: &Segment) -> Value {
         self.child(segment).unwrap_or(Value::Null)
     }

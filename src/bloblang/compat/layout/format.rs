@@ -43,13 +43,13 @@ fn write_offset(out: &mut String, seconds: i32, style: OffsetStyle) {
     let size = seconds.unsigned_abs();
     let colon = if style.colons { ":" } else { "" };
     out.push(if seconds < 0 { '-' } else { '+' });
-    // Writing to a string cannot fail.
-    let _: std::fmt::Result = write!(out, "{:02}", size / 3600);
+    let mut part = |colon: &str, value: u32| out.extend([format!("{colon}{value:02}")]);
+    part("", size / 3600);
     if style.minutes {
-        let _: std::fmt::Result = write!(out, "{colon}{:02}", size / 60 % 60);
+        part(colon, size / 60 % 60);
     }
     if style.seconds {
-        let _: std::fmt::Result = write!(out, "{colon}{:02}", size % 60);
+        part(colon, size % 60);
     }
 }
 

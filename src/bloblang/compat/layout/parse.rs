@@ -42,7 +42,7 @@ fn quote(text: &str) -> String {
                 out.push(char::from(byte));
             }
             b' '..=b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("\\x{other:02x}")),
+            other => out.extend([format!("\\x{other:02x}")]),
         }
     }
     out.push('"');
@@ -87,7 +87,7 @@ pub(crate) fn parse(layout: &str, text: &str) -> Result<Timestamp, String> {
             Err(Problem::Range(what)) => return Err(message(&format!("{what} out of range"))),
         }
     }
-    fields.build().map_err(|problem| message(problem))
+    fields.build().map_err(message)
 }
 
 /// Skips literal text; a blank in the layout stands for any number of them.

@@ -89,7 +89,7 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
         Kind::Bytes => {
             let bytes = value.as_bytes().unwrap_or_default();
             let numbers: Vec<String> = bytes.iter().map(ToString::to_string).collect();
-            out.push_str(&format!("[{}]", numbers.join(", ")));
+            out.extend([format!("[{}]", numbers.join(", "))]);
         }
         Kind::Timestamp => out.push_str(&value.to_text().as_str()),
         Kind::Object => out.push_str("{}"),
@@ -195,7 +195,7 @@ fn double_quoted(text: &str, out: &mut String) {
             '\u{2028}' => out.push_str("\\L"),
             '\u{2029}' => out.push_str("\\P"),
             '\u{feff}' => out.push_str("\\uFEFF"),
-            char if char.is_control() => out.push_str(&format!("\\x{:02X}", u32::from(char))),
+            char if char.is_control() => out.extend([format!("\\x{:02X}", u32::from(char))]),
             char => out.push(char),
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
                 let value = scalar(&text, style == ScalarStyle::Plain, tag.as_deref())?;
-                loader.put(value, anchor)?;
+                loader.put(value, anchor);
             }
             Event::Alias(anchor) => {
                 let value = loader.anchors.get(&anchor).cloned().ok_or_else(|| format!("yaml: line {line}: unknown anchor"))?;
@@ -49,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
                 if loader.expanded > MAX_EXPANSION {
                     return Err("yaml: document contains excessive aliasing".to_owned());
                 }
-                loader.put(value, 0)?;
+                loader.put(value, 0);
             }
             Event::SequenceStart(anchor, _) => loader.start(false, anchor, line)?,
             Event::MappingStart(anchor, _) => loader.start(true, anchor, line)?,
@@ -96,7 +96,7 @@ impl Loader {
         Ok(())
     }
 
-    fn put(&mut self, value: Value, anchor: usize) -> Result<(), String> {
+    fn put(&mut self, value: Value, anchor: usize) {
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
         }
@@ -104,13 +104,13 @@ impl Loader {
             Some(open) => open.items.push(value),
             None => self.root = Some(value),
         }
-        Ok(())
     }
 
     fn end(&mut self) -> Result<(), String> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let value = if open.map { object(open.items, open.line)? } else { open.items.into() };
-        self.put(value, open.anchor)
+        self.put(value, open.anchor);
+        Ok(())
     }
 }
 
