@@ -192,7 +192,7 @@ mod tests {
         let text = Text::from(long);
         assert_eq!(text, long);
         assert_eq!(Text::from("short").len(), 5);
-        assert!(text < Text::from("b"));
+        assert_eq!(text.cmp(&Text::from("b")), Ordering::Less);
         assert_eq!(size_of::<Text>(), 24);
     }
 
