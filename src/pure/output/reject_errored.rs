@@ -1,5 +1,6 @@
 //! `reject_errored`: refuses messages that failed and passes on the others.
 
+use super::kept::part;
 use async_trait::async_trait;
 use std::sync::Arc;
 use weir_bloblang::Message;
@@ -56,7 +57,7 @@ fn refuse(frame: Frame) -> Vec<Frame> {
         }
         let fork = Fork::new(Arc::clone(&origin), mark.slot);
         fork.fail(failure);
-        frames.push(fork.branch(good));
+        frames.push(part(&fork, good));
     }
     frames
 }

@@ -1,6 +1,6 @@
 //! `switch`: routes each message by what it holds.
 
-use super::broker::fan_out::FanOut;
+use super::{broker::fan_out::FanOut, kept};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -182,7 +182,7 @@ impl Switch {
                 }
             }
             if !part.is_empty() {
-                frames.push(fork.branch(part));
+                frames.push(kept::part(fork, part));
             }
         }
     }
@@ -257,6 +257,16 @@ mod tests {
         assert_eq!(one.received(), ["a", "a a"]);
         assert_eq!(rest.received(), ["b c", "c d"]);
         assert_eq!(book.sorted(), ["0 ok", "1 refused b [1]", "2 ok"]);
+    }
+
+    #[test]
+    fn a_part_that_fails_whole_fails_only_its_messages() {
+        let (book, child): (Arc<Book>, _) = (Arc::default(), Child::new(&[]));
+        let sorted = switch(&[("a", &child, false), ("", &child, false)], false).sort(frame(&book, &[&["b", "a", "c"]]));
+        for frame in sorted.into_iter().flatten() {
+            if frame.messages().len() == 2 { frame.fail(&Error::failed("down")) } else { frame.deliver() }
+        }
+        assert_eq!(book.sorted(), ["0 down [0, 2]"]);
     }
 
     #[tokio::test]
