@@ -77,7 +77,12 @@ struct HttpServer {
     served: Mutex<Vec<Box<dyn Served>>>,
     offers: mpsc::Sender<Offer>,
     closed: CancellationToken,
+    /// The stream is told to stop, and did not come to its own end.
+    stopped: CancellationToken,
 }
+
+/// For so long after the last message clients that ask again are told that it was the last.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A batch for whoever asks next.
 struct Offer {
@@ -119,6 +124,7 @@ impl HttpServer {
             served: Mutex::default(),
             offers,
             closed,
+            stopped: environment.soft_stop.clone(),
         })
     }
 }
@@ -149,6 +155,7 @@ impl Writer for HttpServer {
 
     async fn close(&self) {
         self.closed.cancel();
+        drop(timeout(FAREWELL, self.stopped.cancelled()).await);
         self.served.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
@@ -289,6 +296,7 @@ mod tests {
             served: Mutex::default(),
             offers,
             closed,
+            stopped: CancellationToken::new(),
         };
         (server, Arc::new(shared))
     }
@@ -336,7 +344,7 @@ mod tests {
         assert_eq!(whole(answer), (200, "one".into()));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_stream_goes_on_until_the_end() {
         let (server, shared) = server();
         let handler = Continuous(shared);
