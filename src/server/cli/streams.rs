@@ -33,7 +33,10 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
     if !lints.is_empty() && !global.chilled {
         return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
     }
-    let shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
+    let mut shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
+    for section in sections::RESOURCES.iter().filter(|section| section.name != "tests") {
+        shown = shown.without(section.name);
+    }
     serve(&Parts {
         registry,
         config,

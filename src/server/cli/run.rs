@@ -1,0 +1,165 @@
+//! `weir run`: one stream, to its end.
+
+use super::{Global, RunArgs, environment::Variables, lint::unreadable};
+use crate::{
+    api::{App, Single, Subject, reserved},
+    http::{Host, Server, listener},
+    resource_files::ResourceFiles,
+    serve::{serve, settings, signal},
+    telemetry::start::{start, start_beside_data},
+};
+use std::{
+    collections::HashMap,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::runtime::{Builder, Handle};
+use weir_config::{
+    LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set,
+    stream::StreamConfig,
+};
+use weir_core::{pipe::Pipes, registry::Registry};
+use weir_engine::{End, Engine, Resources};
+
+/// How long answers under way may take when the stream has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Runs the config's stream until it ends or a signal comes.
+pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> Result<ExitCode, String> {
+    let path = match args.config.as_slice() {
+        [] => None,
+        [path] => Some(path.as_str()),
+        _ => return Err("a maximum of one config must be specified with the run command".into()),
+    };
+    let variables = Variables::read(&global.env_file)?;
+    let lookup = |name: &str| variables.get(name);
+    let (node, lints) = read_config(global, path, &registry, &lookup)?;
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("configuration file read error: {}: {error}", path.unwrap_or_default())
+    };
+    let stream = StreamConfig::read(&node, &registry).map_err(|error| failed(&error))?;
+    let service = ServiceConfig::read(&node, &registry).map_err(|error| failed(&error))?;
+    // Data on stdout must stay apart from log lines.
+    if stream.output.get("stdout").is_some() {
+        start_beside_data(&service.logger, global.log_level.as_deref())?;
+    } else {
+        start(&service.logger, global.log_level.as_deref())?;
+    }
+    if let Some(path) = path {
+        tracing::info!(path, "Running main config from specified file");
+    }
+    for lint in &lints {
+        if global.chilled {
+            tracing::warn!(lint, "Config lint error");
+        } else {
+            tracing::error!(lint, "Config lint error");
+        }
+    }
+    if !lints.is_empty() && !global.chilled {
+        return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
+    }
+    let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
+    let data = Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
+    let control = Builder::new_current_thread().enable_all().build().map_err(threads)?;
+    let ended = control.block_on(until_end(global, &node, &stream, &service, registry, &lookup, data.handle()));
+    data.shutdown_timeout(Duration::from_millis(100));
+    ended
+}
+
+/// The config as written, edits applied, and what is wrong with it.
+fn read_config(
+    global: &Global,
+    path: Option<&str>,
+    registry: &Registry,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Node, Vec<String>), String> {
+    let name = path.unwrap_or_default();
+    let failed = |reason: String| format!("configuration file read error: {name}: {reason}");
+    let mut source = match path {
+        None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|error| failed(unreadable(path, &error)))?;
+            Source::read(&String::from_utf8_lossy(&bytes), lookup).map_err(|error| failed(error.to_string()))?
+        }
+    };
+    weir_core::lint::read::check(&source.node, sections::CONFIG, registry).map_err(|error| failed(error.to_string()))?;
+    let mut lints: Vec<String> = source.missing.iter().map(|missing| format!("(1,1) {missing}")).collect();
+    let found = source.lint(sections::CONFIG, registry, LintOptions::default(), false);
+    lints.extend(found.iter().map(|lint| format!("{name}{lint}")));
+    for assignment in global.set.iter().flat_map(|set| set.split(',')) {
+        source.node = set(&source.node, assignment, sections::CONFIG, registry)
+            .map_err(|error| failed(format!("failed to set config field override: {error}")))?;
+    }
+    Ok((source.node, lints))
+}
+
+async fn until_end(
+    global: &Global,
+    node: &Node,
+    stream: &StreamConfig,
+    service: &ServiceConfig,
+    registry: Arc<Registry>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    data: &Handle,
+) -> Result<ExitCode, String> {
+    let host = Host::new(false, Box::new(reserved));
+    host.run_listeners_on(data.clone());
+    let engine = Arc::new(Engine {
+        registry: Arc::clone(&registry),
+        resources: Resources::default(),
+        pipes: Arc::new(Pipes::default()),
+        http: Arc::new(host.clone()),
+        strict: service.strict,
+    });
+    let mut resources = ResourceFiles::new(&service.resources, &global.resources, data.clone());
+    resources.scan(&engine, lookup, global.chilled)?;
+    let built = {
+        let _entered = data.enter();
+        engine.build("", stream, &HashMap::new())
+    };
+    let built = built.map_err(|error| format!("service closing due to: {error}"))?;
+    let claims = host.claims("");
+    let view = built.view().clone();
+    let single = Single { inputs: view.inputs, outputs: view.outputs, metrics: view.metrics };
+    let shown = normalise(node, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
+    let settings = settings(service, node, &shown, false)?;
+    let app = Arc::new(App::new(engine, host, Subject::Single(single), settings));
+    let server = if service.http.enabled { http(&app, &service.http.address) } else { None };
+    let running = built.start(data);
+    let timeout = service.shutdown_timeout.0;
+    let end = tokio::select! {
+        end = running.wait() => end,
+        signal = signal() => {
+            tracing::info!("Received {}, the service is closing", signal?);
+            tokio::select! {
+                () = tokio::time::sleep(service.shutdown_delay.0) => {}
+                _ = signal_again() => {}
+            }
+            running.stop(timeout).await
+        }
+    };
+    drop(claims);
+    if let Some(server) = server {
+        server.stop(LAST_ANSWERS).await;
+    }
+    match end {
+        End::Failed(reason) => Err(format!("service closing due to: {reason}")),
+        End::Completed | End::Stopped => {
+            tracing::info!("Pipeline has terminated. Shutting down the service");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn signal_again() {
+    drop(signal().await);
+}
+
+/// The service's own HTTP server: without it the stream runs all the same.
+fn http(app: &Arc<App>, address: &str) -> Option<Server> {
+    let served = listener::bind(address)
+        .map_err(|error| error.to_string())
+        .and_then(|socket| serve(Arc::clone(app), socket, &Handle::current()));
+    served.map_err(|error| tracing::error!("HTTP server error: {error}")).ok()
+}
