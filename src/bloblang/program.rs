@@ -82,7 +82,11 @@ impl Program {
         if matches!(root, Value::Delete) {
             return Ok(Mapped::Dropped);
         }
-        let Some(message) = batch.get(index) else { return Ok(Mapped::Dropped) };
+        let message = match batch.get(index) {
+            Some(message) => message,
+            // A message is made out of nothing, as `generate` does.
+            None => &Message::default(),
+        };
         if !matches!(root, Value::Nothing) {
             return Ok(Mapped::Message(message.mapped(root, metadata)));
         }
