@@ -34,7 +34,8 @@ impl std::error::Error for YamlError {}
 impl From<ScanError> for YamlError {
     fn from(error: ScanError) -> Self {
         let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
-        Self { line, message: error.info().to_owned() }
+        let (line, message) = crate::compat::yaml_fault(line, error.info());
+        Self { line, message }
     }
 }
 

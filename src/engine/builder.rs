@@ -199,11 +199,24 @@ impl<'a, 'b> Builder<'a, 'b> {
         connection
     }
 
+    /// A node without children has nothing that could lose its connection: it counts as connected.
+    fn childless_connection(&mut self, kind: Kind, before: usize) {
+        let view = &self.site.view;
+        let now = if kind == Kind::Input { view.inputs.len() } else { view.outputs.len() };
+        if now == before {
+            self.leaf_connection(kind).up();
+        }
+    }
+
     fn whole_input(&mut self, chosen: &Chosen, node: &Node) -> Result<Box<dyn Input>, BuildError> {
         let spec =
             self.engine.registry.input(chosen.name).ok_or_else(|| unknown(Kind::Input, chosen.name))?;
+        let before = self.site.view.inputs.len();
         let mut input = match spec.build(&chosen.body, self)? {
-            InputComponent::Node(input) => input,
+            InputComponent::Node(input) => {
+                self.childless_connection(Kind::Input, before);
+                input
+            }
             InputComponent::Reader(reader) => {
                 let (connection, series) = (self.leaf_connection(Kind::Input), self.series(&families::INPUT));
                 Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series))
@@ -224,8 +237,12 @@ impl<'a, 'b> Builder<'a, 'b> {
     fn whole_output(&mut self, chosen: &Chosen, node: &Node) -> Result<Arc<dyn Output>, BuildError> {
         let spec =
             self.engine.registry.output(chosen.name).ok_or_else(|| unknown(Kind::Output, chosen.name))?;
+        let before = self.site.view.outputs.len();
         let mut output = match spec.build(&chosen.body, self)? {
-            OutputComponent::Node(output) => output,
+            OutputComponent::Node(output) => {
+                self.childless_connection(Kind::Output, before);
+                output
+            }
             OutputComponent::Writer { writer, max_in_flight } => {
                 let (connection, series) = (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
                 let environment = self.site.environment.clone();

@@ -74,8 +74,7 @@ fn lower(char: char) -> char {
 fn change_case(target: &Value, ascii: fn(&mut [u8]), unicode: fn(char) -> char) -> Result<Value, Fault> {
     let target = text(target)?;
     if !target.bytes.is_ascii() {
-        let changed: String = target.str().chars().map(unicode).collect();
-        return Ok(target.give(changed.as_bytes()));
+        return Ok(target.give(&change_mixed_case(&target.str(), ascii, unicode)));
     }
     let mut short = [0; crate::text::INLINE];
     if let Some(slot) = short.get_mut(..target.bytes.len()) {
@@ -86,6 +85,30 @@ fn change_case(target: &Value, ascii: fn(&mut [u8]), unicode: fn(char) -> char) 
     let mut changed = target.bytes.to_vec();
     ascii(&mut changed);
     Ok(target.give(&changed))
+}
+
+/// Changes the ASCII letters all at once, and the few others one by one while their length stays.
+fn change_mixed_case(text: &str, ascii: fn(&mut [u8]), unicode: fn(char) -> char) -> Vec<u8> {
+    const STRIDE: usize = 16;
+    let mut changed = text.as_bytes().to_vec();
+    ascii(&mut changed);
+    let mut at = 0;
+    while let Some(rest) = changed.get(at..).filter(|rest| !rest.is_empty()) {
+        let plain = rest.chunks(STRIDE).take_while(|chunk| chunk.is_ascii()).count() * STRIDE;
+        let other = rest.iter().skip(plain).position(|byte| !byte.is_ascii());
+        let Some(other) = other else { break };
+        at += plain + other;
+        let Some(char) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+        let mapped = unicode(char);
+        match changed.get_mut(at..at + char.len_utf8()) {
+            Some(place) if mapped.len_utf8() == place.len() => {
+                mapped.encode_utf8(place);
+            }
+            _ => return text.chars().map(unicode).collect::<String>().into_bytes(),
+        }
+        at += char.len_utf8();
+    }
+    changed
 }
 
 fn uppercase(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {

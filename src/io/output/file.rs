@@ -82,7 +82,8 @@ impl Target {
             }
             let mut options = OpenOptions::new();
             options.create(true).write(true).truncate(self.codec.replaces()).append(!self.codec.replaces());
-            self.open = Some((path.to_owned(), options.open(path)?));
+            let opened = options.open(path).map_err(|error| open_error(path, &error))?;
+            self.open = Some((path.to_owned(), opened));
         }
         if !self.unsynced.contains(path) {
             if self.unsynced.len() >= UNSYNCED {
@@ -113,6 +114,15 @@ impl Target {
         self.unsynced.clear();
         Ok(())
     }
+}
+
+/// The error with the path, in the reference's words.
+fn open_error(path: &Path, error: &std::io::Error) -> std::io::Error {
+    let reason = match error.kind() {
+        std::io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ => Error::from(std::io::Error::from(error.kind())).to_string(),
+    };
+    std::io::Error::other(format!("open {}: {reason}", path.display()))
 }
 
 impl FileOutput {

@@ -1,6 +1,7 @@
 //! Outputs that write nothing outside, or pass messages to other outputs.
 
 mod broker;
+mod cache;
 mod drop;
 mod fallback;
 mod inproc;
@@ -17,6 +18,7 @@ use weir_core::registry::OutputSpec;
 /// Every output of this folder, sorted by name.
 pub(crate) static SPECS: &[&OutputSpec] = &[
     &broker::SPEC,
+    &cache::SPEC,
     &drop::SPEC,
     &fallback::SPEC,
     &inproc::SPEC,

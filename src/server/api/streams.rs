@@ -37,17 +37,21 @@ impl Streams {
         answer::json(StatusCode::OK, &Value::Object(all))
     }
 
-    fn uptime(&self, view: &View) -> Duration {
+    /// Whether its output is open, and for how long it has run. The stream itself knows before the control plane
+    /// has taken its end down.
+    fn activity(&self, view: &View) -> (bool, Duration) {
         let running = self.service.running(&view.key);
-        let own = running.as_ref().and_then(RunningStream::of).map(RunningStream::uptime);
-        own.unwrap_or_else(|| Duration::from_millis(view.status.uptime))
+        match running.as_ref().and_then(RunningStream::of) {
+            Some(stream) => (view.status.active && !stream.is_ended(), stream.uptime()),
+            None => (view.status.active, Duration::from_millis(view.status.uptime)),
+        }
     }
 
     /// What the list says of a stream.
     fn entry(&self, view: &View) -> Value {
-        let uptime = self.uptime(view);
+        let (active, uptime) = self.activity(view);
         let mut entry = json!({
-            "active": view.status.active,
+            "active": active,
             "uptime": uptime.as_secs_f64(),
             "uptime_str": go_duration(uptime),
             "phase": view.status.phase,
@@ -82,9 +86,9 @@ impl Streams {
         let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
         let Some(desired) = view.desired.clone() else { return answer::no_stream() };
         let config = tokens::parse(&desired.text).map_or(Value::Null, |node| to_json(&node));
-        let uptime = self.uptime(&view);
+        let (active, uptime) = self.activity(&view);
         let mut body = Map::new();
-        body.insert("active".into(), view.status.active.into());
+        body.insert("active".into(), active.into());
         body.insert("uptime".into(), uptime.as_secs_f64().into());
         body.insert("uptime_str".into(), go_duration(uptime).into());
         body.insert("config".into(), config);
@@ -137,6 +141,6 @@ impl Streams {
         let metrics = crate::runtime::metrics(self.service.running(&view.key).as_ref());
         let groups: Vec<Group> =
             metrics.iter().map(|metrics| Group::new(Some(Arc::clone(&view.key.id)), metrics)).collect();
-        answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.uptime(&view))))
+        answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.activity(&view).1)))
     }
 }

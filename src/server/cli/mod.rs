@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Least severe level that is logged: off, error, warn, info, debug, trace.
-    #[arg(long = "log.level", global = true, value_name = "LEVEL")]
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", overrides_with = "log_level")]
     pub(crate) log_level: Option<String>,
     /// Sets a field of the config: `input.generate.count=5`. May be repeated.
     #[arg(short, long, global = true, value_name = "PATH=VALUE")]
