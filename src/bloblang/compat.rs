@@ -25,7 +25,9 @@ pub(crate) fn array_problem(position: usize, problem: &ArrayProblem) -> String {
     match problem {
         ArrayProblem::NotIndex(segment) => {
             let cause = parse_error("Atoi", segment, "invalid syntax");
-            format!("{prefix}: found array but segment value '{segment}' could not be parsed into array index: {cause}")
+            format!(
+                "{prefix}: found array but segment value '{segment}' could not be parsed into array index: {cause}"
+            )
         }
         ArrayProblem::Negative(index) => format!("{prefix}: found array but index '{index}' is invalid"),
         ArrayProblem::OutOfRange(index, len) => {
@@ -123,15 +125,42 @@ fn unescape(body: &[u8], quote: u8) -> Option<(Vec<u8>, usize)> {
                 let escape = body.get(at).copied()?;
                 at += 1;
                 let digits = match escape {
-                    b'a' => { out.push(7); continue }
-                    b'b' => { out.push(8); continue }
-                    b'f' => { out.push(12); continue }
-                    b'n' => { out.push(b'\n'); continue }
-                    b'r' => { out.push(b'\r'); continue }
-                    b't' => { out.push(b'\t'); continue }
-                    b'v' => { out.push(11); continue }
-                    b'\\' => { out.push(b'\\'); continue }
-                    escape if escape == quote => { out.push(quote); continue }
+                    b'a' => {
+                        out.push(7);
+                        continue;
+                    }
+                    b'b' => {
+                        out.push(8);
+                        continue;
+                    }
+                    b'f' => {
+                        out.push(12);
+                        continue;
+                    }
+                    b'n' => {
+                        out.push(b'\n');
+                        continue;
+                    }
+                    b'r' => {
+                        out.push(b'\r');
+                        continue;
+                    }
+                    b't' => {
+                        out.push(b'\t');
+                        continue;
+                    }
+                    b'v' => {
+                        out.push(11);
+                        continue;
+                    }
+                    b'\\' => {
+                        out.push(b'\\');
+                        continue;
+                    }
+                    escape if escape == quote => {
+                        out.push(quote);
+                        continue;
+                    }
                     b'x' => 2,
                     b'u' => 4,
                     b'U' => 8,
@@ -173,10 +202,19 @@ pub(crate) fn general(value: f64, precision: usize) -> String {
     let (mantissa, power) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let power: i32 = power.parse().unwrap_or(0);
     let strip = |text: &str| {
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
     };
     if power < -4 || power >= i32::try_from(precision).unwrap_or(i32::MAX) {
-        return format!("{}e{}{:02}", strip(mantissa), if power < 0 { '-' } else { '+' }, power.unsigned_abs());
+        return format!(
+            "{}e{}{:02}",
+            strip(mantissa),
+            if power < 0 { '-' } else { '+' },
+            power.unsigned_abs()
+        );
     }
     let digits = usize::try_from(i32::try_from(precision).unwrap_or(i32::MAX) - 1 - power).unwrap_or(0);
     strip(&format!("{value:.digits$}"))

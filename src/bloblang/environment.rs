@@ -40,7 +40,12 @@ impl Environment {
     /// Everything the language has; imports read the file system, relative to the working folder.
     pub fn new() -> Self {
         let table = |families: &[&'static [&'static [Spec]]]| {
-            families.iter().flat_map(|family| family.iter()).flat_map(|specs| specs.iter()).map(|spec| (spec.name, spec)).collect()
+            families
+                .iter()
+                .flat_map(|family| family.iter())
+                .flat_map(|specs| specs.iter())
+                .map(|spec| (spec.name, spec))
+                .collect()
         };
         let tables = Tables {
             functions: table(&[crate::eval::FUNCTIONS, crate::functions::FUNCTIONS]),

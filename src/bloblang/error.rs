@@ -16,14 +16,38 @@ pub(crate) type Source = Arc<str>;
 #[derive(Clone, Debug)]
 enum Kind {
     Text(Box<str>),
-    Expected { expected: &'static str, value: Value, from: Option<Source> },
-    Mismatch { verb: &'static str, left: &'static str, left_from: Source, right: &'static str, right_from: Source },
-    From { source: Source, inner: Fault },
-    Context { prefix: Box<str>, inner: Fault },
-    NoContext { path: String },
+    Expected {
+        expected: &'static str,
+        value: Value,
+        from: Option<Source>,
+    },
+    Mismatch {
+        verb: &'static str,
+        left: &'static str,
+        left_from: Source,
+        right: &'static str,
+        right_from: Source,
+    },
+    From {
+        source: Source,
+        inner: Fault,
+    },
+    Context {
+        prefix: Box<str>,
+        inner: Fault,
+    },
+    NoContext {
+        path: String,
+    },
     Json(JsonError),
-    Line { line: u32, inner: Fault },
-    TooManyMaps { map: Box<str>, most: u32 },
+    Line {
+        line: u32,
+        inner: Fault,
+    },
+    TooManyMaps {
+        map: Box<str>,
+        most: u32,
+    },
 }
 
 impl Fault {
@@ -41,7 +65,11 @@ impl Fault {
 
     /// Two operands that do not go together.
     #[cold]
-    pub(crate) fn mismatch(verb: &'static str, left: (&'static str, Source), right: (&'static str, Source)) -> Self {
+    pub(crate) fn mismatch(
+        verb: &'static str,
+        left: (&'static str, Source),
+        right: (&'static str, Source),
+    ) -> Self {
         let ((left, left_from), (right, right_from)) = (left, right);
         Self(Box::new(Kind::Mismatch { verb, left, left_from, right, right_from }))
     }
@@ -111,7 +139,8 @@ impl Fault {
     #[cold]
     #[must_use]
     pub(crate) fn explain(self, error: &JsonError) -> Self {
-        let Some(Kind::NoContext { path }) = self.find(&|kind| matches!(kind, Kind::NoContext { .. })).map(|f| &*f.0)
+        let Some(Kind::NoContext { path }) =
+            self.find(&|kind| matches!(kind, Kind::NoContext { .. })).map(|f| &*f.0)
         else {
             return self;
         };
@@ -133,7 +162,9 @@ impl Fault {
             return Some(self);
         }
         match &*self.0 {
-            Kind::From { inner, .. } | Kind::Context { inner, .. } | Kind::Line { inner, .. } => inner.find(wanted),
+            Kind::From { inner, .. } | Kind::Context { inner, .. } | Kind::Line { inner, .. } => {
+                inner.find(wanted)
+            }
             _ => None,
         }
     }

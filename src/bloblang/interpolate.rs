@@ -56,7 +56,8 @@ impl Interpolated {
             return Ok((**text).to_owned());
         }
         let bytes = self.resolve(batch, index)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// Appends the text for one message of a batch.
@@ -111,7 +112,8 @@ mod tests {
     fn resolved(source: &str) -> String {
         let batch = [Message::new(&br#"{"a":{"k":"<"},"b":null,"c":"x"}"#[..])];
         let text = Interpolated::parse(source, &Environment::new()).map_err(|error| error.to_string());
-        text.and_then(|text| text.resolve_string(&batch, 0).map_err(|fault| fault.to_string())).unwrap_or_else(|e| e)
+        text.and_then(|text| text.resolve_string(&batch, 0).map_err(|fault| fault.to_string()))
+            .unwrap_or_else(|e| e)
     }
 
     #[test]

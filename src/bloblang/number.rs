@@ -37,7 +37,11 @@ impl Num {
 /// Truncates as the reference's hardware does: what does not fit is the least integer.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(crate) fn truncate(value: f64) -> i64 {
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) { value as i64 } else { i64::MIN }
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
+        value as i64
+    } else {
+        i64::MIN
+    }
 }
 
 /// Numbers of a kind that only conversion methods and a few others yield.
@@ -311,7 +315,15 @@ mod tests {
 
     #[test]
     fn floats_as_text() {
-        for (value, want) in [(1e6, "1e+06"), (21_000_000.0, "2.1e+07"), (123_456.0, "123456"), (0.0001, "0.0001"), (0.000_01, "1e-05"), (f64::INFINITY, "+Inf"), (0.0, "0")] {
+        for (value, want) in [
+            (1e6, "1e+06"),
+            (21_000_000.0, "2.1e+07"),
+            (123_456.0, "123456"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1e-05"),
+            (f64::INFINITY, "+Inf"),
+            (0.0, "0"),
+        ] {
             assert_eq!(format_shortest(value), want);
         }
     }

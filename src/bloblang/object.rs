@@ -51,7 +51,8 @@ impl Object {
         let mut order = Vec::with_capacity(doc.count(index) as usize);
         sort_members(doc, index, &mut order);
         let mut entries = Vec::with_capacity(order.len() + 1);
-        entries.extend(order.iter().map(|(_, key)| Entry { key: Key::Local(*key), slot: Slot::Local(key + 1) }));
+        entries
+            .extend(order.iter().map(|(_, key)| Entry { key: Key::Local(*key), slot: Slot::Local(key + 1) }));
         Self { doc: Some(Arc::clone(doc)), entries }
     }
 

@@ -96,7 +96,12 @@ impl Program {
     }
 
     /// Changes one message of a batch. If it fails, what was edited before stays.
-    pub fn mutate(&self, batch: &mut [Message], index: usize, scratch: &mut Scratch) -> Result<Mutated, Fault> {
+    pub fn mutate(
+        &self,
+        batch: &mut [Message],
+        index: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Mutated, Fault> {
         let mapping = &*self.mapping;
         let mut cx = Cx::new(batch, index, &mapping.maps, mapping.variables.len(), scratch).mutating();
         let result = cx.execute(&mapping.statements);
@@ -126,7 +131,9 @@ impl Program {
     /// Whether a message meets a condition: the mapping must make a boolean of it.
     pub fn check(&self, batch: &[Message], index: usize, scratch: &mut Scratch) -> Result<bool, Fault> {
         match self.map(batch, index, scratch)? {
-            Mapped::Dropped => Err(Fault::new("query mapping resulted in deleted message, expected a boolean value")),
+            Mapped::Dropped => {
+                Err(Fault::new("query mapping resulted in deleted message, expected a boolean value"))
+            }
             Mapped::Message(message) => {
                 let value = message.value().map_err(Fault::json)?;
                 value.as_bool().ok_or_else(|| Fault::expected("bool", value).from_source(&"mapping".into()))
@@ -255,7 +262,10 @@ mod tests {
         let error = mapped("map m { root = this.apply(\"m\") }\nroot = this.apply(\"m\")", "{}");
         let want = "failed assignment (line 2): failed assignment (line 1): entering map m exceeded maximum allowed stacks of 5000, this could be due to unbounded recursion";
         assert_eq!(error, want);
-        let error = mapped("map m { root = [this.apply(\"m\"), this.apply(\"m\")] | 1 }\nroot = this.apply(\"m\")", "{}");
+        let error = mapped(
+            "map m { root = [this.apply(\"m\"), this.apply(\"m\")] | 1 }\nroot = this.apply(\"m\")",
+            "{}",
+        );
         assert!(error.contains("exceeded the work"), "{error}");
     }
 }

@@ -13,7 +13,8 @@ use crate::value::{Kind, Value};
 
 /// Replays one case, given as a line of JSON; the error shows what was wanted and what came.
 pub fn replay(case: &str) -> Result<(), String> {
-    let case = Value::parse_json(case.as_bytes().to_vec()).map_err(|error| format!("case is not JSON: {error}"))?;
+    let case =
+        Value::parse_json(case.as_bytes().to_vec()).map_err(|error| format!("case is not JSON: {error}"))?;
     let expect = member(&case, "expect");
     let got = run(&case);
     match (member(&expect, "parse_error").as_str(), got) {
@@ -99,13 +100,18 @@ fn run(case: &Value) -> Result<Vec<Value>, String> {
         return lints.first().map_or(Ok(Vec::new()), |lint| Err(lint.to_string()));
     }
     let mut batch = messages(case);
-    let index = member(case, "index").as_number().map(crate::number::Num::to_i64).and_then(|n| usize::try_from(n).ok());
+    let index = member(case, "index")
+        .as_number()
+        .map(crate::number::Num::to_i64)
+        .and_then(|n| usize::try_from(n).ok());
     let indices: Vec<usize> = index.map_or_else(|| (0..batch.len()).collect(), |index| vec![index]);
     let mut results = Vec::new();
     if kind == "field" {
         let field = Interpolated::parse(&source, &environment).map_err(|error| error.to_string())?;
         for index in indices {
-            results.push(outcome(field.resolve(&batch, index).map(|bytes| vec![("out", Value::from(&*lossy(&bytes)))])));
+            results.push(outcome(
+                field.resolve(&batch, index).map(|bytes| vec![("out", Value::from(&*lossy(&bytes)))]),
+            ));
         }
         return Ok(results);
     }
@@ -113,7 +119,9 @@ fn run(case: &Value) -> Result<Vec<Value>, String> {
     let mut scratch = Scratch::default();
     for index in indices {
         results.push(match &*kind {
-            "check" => outcome(program.check(&batch, index, &mut scratch).map(|met| vec![("bool", Value::Bool(met))])),
+            "check" => outcome(
+                program.check(&batch, index, &mut scratch).map(|met| vec![("bool", Value::Bool(met))]),
+            ),
             "mutation" => {
                 let result = program.mutate(&mut batch, index, &mut scratch);
                 let failed = result.is_err();

@@ -35,7 +35,12 @@ pub struct Spec {
 
 impl Spec {
     /// A method of the language's core: its errors are prefixed with what it was called on.
-    pub const fn method(name: &'static str, summary: &'static str, params: &'static [Param], run: Method) -> Self {
+    pub const fn method(
+        name: &'static str,
+        summary: &'static str,
+        params: &'static [Param],
+        run: Method,
+    ) -> Self {
         Self {
             name,
             summary,
@@ -48,12 +53,22 @@ impl Spec {
     }
 
     /// A method whose errors stand as they are, as those registered by plugins do.
-    pub const fn plugin(name: &'static str, summary: &'static str, params: &'static [Param], run: Method) -> Self {
+    pub const fn plugin(
+        name: &'static str,
+        summary: &'static str,
+        params: &'static [Param],
+        run: Method,
+    ) -> Self {
         Self { traits: Traits::PLAIN, ..Self::method(name, summary, params, run) }
     }
 
     /// A function.
-    pub const fn function(name: &'static str, summary: &'static str, params: &'static [Param], run: Function) -> Self {
+    pub const fn function(
+        name: &'static str,
+        summary: &'static str,
+        params: &'static [Param],
+        run: Function,
+    ) -> Self {
         Self {
             name,
             summary,
@@ -66,7 +81,12 @@ impl Spec {
     }
 
     /// A method that decides itself when its target is evaluated.
-    pub const fn lazy(name: &'static str, summary: &'static str, params: &'static [Param], run: Lazy) -> Self {
+    pub const fn lazy(
+        name: &'static str,
+        summary: &'static str,
+        params: &'static [Param],
+        run: Lazy,
+    ) -> Self {
         Self {
             name,
             summary,
@@ -125,7 +145,8 @@ pub struct Traits {
 
 impl Traits {
     /// None of them.
-    pub const PLAIN: Self = Self { sourced: false, folds: false, impure: false, blocks: false, message: false };
+    pub const PLAIN: Self =
+        Self { sourced: false, folds: false, impure: false, blocks: false, message: false };
 }
 
 /// What a function or method takes.

@@ -294,7 +294,9 @@ impl Value {
     pub fn to_object(&self) -> Option<Arc<Object>> {
         match self {
             Self::Object(object) => Some(Arc::clone(object)),
-            Self::Node(doc, index) if doc.node(*index).kind().is_object() => Some(Arc::new(Object::open(doc, *index))),
+            Self::Node(doc, index) if doc.node(*index).kind().is_object() => {
+                Some(Arc::new(Object::open(doc, *index)))
+            }
             _ => None,
         }
     }

@@ -78,7 +78,8 @@ mod tests {
     fn lines_are_variables() {
         let text = "# a comment\n\nA=inner\nB=\"two # words\"\nC=\"\"\nD='single value'\nE=after\n";
         let variables = parse(text).unwrap();
-        let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(variables, [("A", "inner"), ("B", "two # words"), ("C", ""), ("D", "'single")]);
     }
 

@@ -37,7 +37,10 @@ impl fmt::Display for EnvironmentError {
         match self {
             Self::UnknownFunction(name) => write!(f, "unknown env var decode function: {name}"),
             Self::Base64(offset) => {
-                write!(f, "failed to decode base64-encoded env var: illegal base64 data at input byte {offset}")
+                write!(
+                    f,
+                    "failed to decode base64-encoded env var: illegal base64 data at input byte {offset}"
+                )
             }
         }
     }
@@ -84,9 +87,10 @@ fn decode(value: String, function: Option<&str>) -> Result<String, EnvironmentEr
         None | Some("") => Ok(value),
         Some("base64decode") => match base64::engine::general_purpose::STANDARD.decode(&value) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(base64::DecodeError::InvalidByte(offset, _) | base64::DecodeError::InvalidLastSymbol(offset, _)) => {
-                Err(EnvironmentError::Base64(offset))
-            }
+            Err(
+                base64::DecodeError::InvalidByte(offset, _)
+                | base64::DecodeError::InvalidLastSymbol(offset, _),
+            ) => Err(EnvironmentError::Base64(offset)),
             Err(_) => Err(EnvironmentError::Base64(value.len() / 4 * 4)),
         },
         Some(name) => Err(EnvironmentError::UnknownFunction(name.to_owned())),
@@ -220,7 +224,10 @@ mod tests {
             ("${NONE:{a}}", "{a}"),
             ("$${NONE:x}", "$x"),
             ("${{ONE}} ${{A:b}}", "${ONE} ${A:b}"),
-            ("${! x } ${{! x }} ${} ${ A} ${A-b:c} ${{}} ${", "${! x } ${{! x }} ${} ${ A} ${A-b:c} ${{}} ${"),
+            (
+                "${! x } ${{! x }} ${} ${ A} ${A-b:c} ${{}} ${",
+                "${! x } ${{! x }} ${} ${ A} ${A-b:c} ${{}} ${",
+            ),
             ("${A|nope}", "unknown env var decode function: nope"),
             ("${NONE:a|b}", "unknown env var decode function: b"),
             (
@@ -235,10 +242,7 @@ mod tests {
     #[test]
     fn missing_variables_are_all_named() {
         let expanded = expand("# ${A}\n${B} ${A} ${C:x}", &|_| None).unwrap();
-        assert_eq!(
-            expanded.complaint().unwrap(),
-            "required environment variables were not set: [A B A]"
-        );
+        assert_eq!(expanded.complaint().unwrap(), "required environment variables were not set: [A B A]");
         assert_eq!(expanded.text, "# \n  x");
     }
 }

@@ -45,7 +45,8 @@ impl Source {
             environment::expand(text, lookup).map_err(FileError::Environment)?;
         let node = weir_core::yaml::parse(&expanded).map_err(FileError::Yaml)?;
         let missing = Expanded { text: String::new(), missing }.complaint();
-        let lint_disabled = ["# BENTHOS LINT DISABLE", "# WEIR LINT DISABLE"].iter().any(|mark| text.starts_with(mark));
+        let lint_disabled =
+            ["# BENTHOS LINT DISABLE", "# WEIR LINT DISABLE"].iter().any(|mark| text.starts_with(mark));
         Ok(Self { node, missing, lint_disabled })
     }
 

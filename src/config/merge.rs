@@ -53,7 +53,10 @@ mod tests {
 
     #[test]
     fn objects_merge_and_everything_else_replaces() {
-        assert_eq!(patched("a: { b: 1, c: [ 1 ] }\nd: x", "a: { c: [ 2 ], e: ~ }"), "a:\n  b: 1\n  c:\n    - 2\n  e: ~\nd: x\n");
+        assert_eq!(
+            patched("a: { b: 1, c: [ 1 ] }\nd: x", "a: { c: [ 2 ], e: ~ }"),
+            "a:\n  b: 1\n  c:\n    - 2\n  e: ~\nd: x\n"
+        );
         assert_eq!(patched("a: [ 1 ]", "a: { b: 1 }"), "a:\n  b: 1\n");
         for nothing in ["", "null", "{}", "[ 1 ]", "x"] {
             assert_eq!(patched("a: 1", nothing), "a: 1\n", "{nothing}");

@@ -35,7 +35,9 @@ impl Normaliser<'_> {
                 }
                 (FieldType::Object(_), Shape::List) if given.is_none() => Node::list(Vec::new()),
                 // A fraction is cut where the section is read, and shown as it is read.
-                (FieldType::Int, Shape::One) if let Some(count) = given.and_then(|given| given.read::<i64>().ok()) => {
+                (FieldType::Int, Shape::One)
+                    if let Some(count) = given.and_then(|given| given.read::<i64>().ok()) =>
+                {
                     Node::scalar(count.to_string(), Tag::Int)
                 }
                 _ => match (given, field.default) {
@@ -69,7 +71,8 @@ impl Normaliser<'_> {
             (Shape::One, _) => self.one(field, node),
             (Shape::List | Shape::ListOfLists, Value::List(items)) => {
                 let inner = if shape == Shape::ListOfLists { Shape::List } else { Shape::One };
-                let items = items.iter().map(|item| self.shaped(field, inner, item)).collect::<Result<_, _>>()?;
+                let items =
+                    items.iter().map(|item| self.shaped(field, inner, item)).collect::<Result<_, _>>()?;
                 Ok(node.with_value(Value::List(items)))
             }
             (Shape::Map, Value::Map(entries)) => {
@@ -114,7 +117,10 @@ impl Normaliser<'_> {
                 entries.push((Node::string(name), value.clone()));
             }
         };
-        keep("label", node.get("label").filter(|_| kind.reserved().contains(&"label") && chosen.name != "resource"));
+        keep(
+            "label",
+            node.get("label").filter(|_| kind.reserved().contains(&"label") && chosen.name != "resource"),
+        );
         keep(chosen.name, Some(&body));
         if matches!(kind, Kind::Input | Kind::Output)
             && let Some(processors) = node.get("processors")

@@ -57,7 +57,8 @@ static LOG_FILE: &[Field] = &[
 ];
 
 static ERROR_HANDLING: &[Field] =
-    &[Field::bool("strict", "Whether failed messages skip processors and are refused by outputs.").default("false")];
+    &[Field::bool("strict", "Whether failed messages skip processors and are refused by outputs.")
+        .default("false")];
 
 static TEST_INPUT: &[Field] = &[
     Field::string("content", "The content.").optional(),
@@ -92,8 +93,13 @@ pub static TEST: &[Field] = &[
 
 /// A resource must be named.
 fn labelled(node: &Node) -> Vec<String> {
-    let is_unlabelled = node.as_map().is_some() && node.get("label").and_then(Node::as_str).unwrap_or("").is_empty();
-    if is_unlabelled { vec!["the label field for resources must be unique and not empty".into()] } else { Vec::new() }
+    let is_unlabelled =
+        node.as_map().is_some() && node.get("label").and_then(Node::as_str).unwrap_or("").is_empty();
+    if is_unlabelled {
+        vec!["the label field for resources must be unique and not empty".into()]
+    } else {
+        Vec::new()
+    }
 }
 
 const fn resources(name: &'static str, kind: Kind) -> Field {
@@ -126,9 +132,11 @@ const SHUTDOWN_DELAY: Field =
     Field::duration("shutdown_delay", "How long to wait before stopping.").default("0s");
 const SHUTDOWN_TIMEOUT: Field =
     Field::duration("shutdown_timeout", "How long messages in flight may take to stop.").default("20s");
-const ERRORS: Field = Field::object("error_handling", "What becomes of failed messages.", ERROR_HANDLING).advanced();
-const REDPANDA: Field =
-    Field::any("redpanda", "Accepted for configs written for Redpanda; it does nothing.").optional().advanced();
+const ERRORS: Field =
+    Field::object("error_handling", "What becomes of failed messages.", ERROR_HANDLING).advanced();
+const REDPANDA: Field = Field::any("redpanda", "Accepted for configs written for Redpanda; it does nothing.")
+    .optional()
+    .advanced();
 
 /// A stream as the API takes it.
 pub static STREAM: &[Field] = &[INPUT, BUFFER, PIPELINE_FIELD, OUTPUT];

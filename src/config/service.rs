@@ -155,14 +155,16 @@ impl ServiceConfig {
         weir_core::lint::read::check(node, sections::SERVICE, registry)?;
         let empty = Node::map(Vec::new());
         let defaults = prepare::object(sections::SERVICE, &empty);
-        let given = if node.as_map().is_some() { prepare::object(sections::SERVICE, node) } else { defaults.clone() };
+        let given =
+            if node.as_map().is_some() { prepare::object(sections::SERVICE, node) } else { defaults.clone() };
         let section = |name: &str| {
             // A section that is null or no object is only a lint, and means its defaults.
             let given = given.get(name).filter(|section| section.as_map().is_some());
             given.or_else(|| defaults.get(name)).cloned().unwrap_or_else(Node::null)
         };
         let scalar = |name: &str| given.get(name).cloned().unwrap_or_else(Node::null);
-        let strict: ErrorHandling = section("error_handling").read().map_err(|error| error.at("error_handling"))?;
+        let strict: ErrorHandling =
+            section("error_handling").read().map_err(|error| error.at("error_handling"))?;
         let duration = |name: &'static str| -> Result<Duration, ReadError> {
             let node = scalar(name);
             if node.as_str().unwrap_or("").is_empty() {

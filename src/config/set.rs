@@ -18,7 +18,9 @@ pub fn set(
     registry: &Registry,
 ) -> Result<Node, BuildError> {
     let Some((path, value)) = assignment.split_once('=') else {
-        return Err(BuildError::new(format!("invalid set expression '{assignment}': expected foo=bar syntax")));
+        return Err(BuildError::new(format!(
+            "invalid set expression '{assignment}': expected foo=bar syntax"
+        )));
     };
     let value = weir_core::yaml::parse(value).map_err(|error| BuildError::new(error.to_string()))?;
     if value.line() == 0 {

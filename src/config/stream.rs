@@ -36,7 +36,10 @@ impl StreamConfig {
         let pipeline = if pipeline.as_map().is_some() {
             pipeline
         } else {
-            prepare::object(sections::STREAM, &Node::map(Vec::new())).get("pipeline").cloned().unwrap_or(pipeline)
+            prepare::object(sections::STREAM, &Node::map(Vec::new()))
+                .get("pipeline")
+                .cloned()
+                .unwrap_or(pipeline)
         };
         let pipeline: Pipeline = pipeline.read().map_err(|error| error.at("pipeline"))?;
         Ok(Self {

@@ -89,7 +89,11 @@ impl Tokens {
                 if !scalar.text.contains(&self.prefix) {
                     return node.clone();
                 }
-                let tag = if scalar.style == Style::Plain { Tag::Other(VARIABLE.into()) } else { scalar.tag.clone() };
+                let tag = if scalar.style == Style::Plain {
+                    Tag::Other(VARIABLE.into())
+                } else {
+                    scalar.tag.clone()
+                };
                 Value::Scalar(Scalar { text: Arc::from(self.show(&scalar.text)), tag, style: scalar.style })
             }
             Value::List(items) => Value::List(items.iter().map(|item| self.show_node(item)).collect()),
@@ -126,7 +130,9 @@ mod tests {
         let mut tokens = Tokens::avoiding(&[text]);
         let hidden = tokens.hide(text);
         assert_eq!(tokens.show(&hidden), text);
-        let patched = patch("a: { path: ${OUT}, n: ${N:3}, q: '${N}' }\nb: weirvariable0q", "a: { n: ${M}, ${K}: 1 }").unwrap();
+        let patched =
+            patch("a: { path: ${OUT}, n: ${N:3}, q: '${N}' }\nb: weirvariable0q", "a: { n: ${M}, ${K}: 1 }")
+                .unwrap();
         assert_eq!(patched, "a:\n  path: ${OUT}\n  n: ${M}\n  q: '${N}'\n  ${K}: 1\nb: weirvariable0q\n");
     }
 

@@ -98,7 +98,9 @@ fn text(scalar: &Scalar, out: &mut String) {
     match &scalar.tag {
         Tag::Str => match scalar.style {
             Style::SingleQuoted if is_printable(value) => single_quoted(value, out),
-            Style::Plain | Style::Literal | Style::Folded if fits_plain(value) && resolve(value) == Tag::Str => {
+            Style::Plain | Style::Literal | Style::Folded
+                if fits_plain(value) && resolve(value) == Tag::Str =>
+            {
                 out.push_str(value);
             }
             _ => double_quoted(value, out),

@@ -59,7 +59,15 @@ struct Part {
 impl Batcher {
     /// Empty, its period counted from `now`.
     pub fn new(policy: Policy, now: Instant) -> Self {
-        Self { policy, messages: Vec::new(), parts: Vec::new(), tags: Vec::new(), bytes: 0, met: None, last_flush: now }
+        Self {
+            policy,
+            messages: Vec::new(),
+            parts: Vec::new(),
+            tags: Vec::new(),
+            bytes: 0,
+            met: None,
+            last_flush: now,
+        }
     }
 
     /// The policy.
@@ -74,13 +82,18 @@ impl Batcher {
             self.add_message(message);
         }
         let end = self.messages.len();
-        self.parts.extend(marks.iter().map(|mark| Part { origin: Arc::clone(&origin), slot: mark.slot, end }));
+        self.parts.extend(marks.iter().map(|mark| Part {
+            origin: Arc::clone(&origin),
+            slot: mark.slot,
+            end,
+        }));
         self.met
     }
 
     fn add_message(&mut self, mut message: Message) {
         self.bytes += message.len();
-        self.tags.push(mem::replace(&mut message.tag, u32::try_from(self.messages.len()).unwrap_or(UNTAGGED)));
+        self.tags
+            .push(mem::replace(&mut message.tag, u32::try_from(self.messages.len()).unwrap_or(UNTAGGED)));
         self.messages.push(message);
         let policy = &self.policy;
         if policy.count > 0 && self.messages.len() >= policy.count {
@@ -172,7 +185,10 @@ mod tests {
 
     impl Origin for Book {
         fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
-            self.0.lock().unwrap().push((slot, outcome.err().map(|failure| failure.failed.unwrap_or_default())));
+            self.0
+                .lock()
+                .unwrap()
+                .push((slot, outcome.err().map(|failure| failure.failed.unwrap_or_default())));
         }
     }
 

@@ -28,7 +28,8 @@ impl Checkpoint {
 
     /// Replaces the state.
     pub fn put(&self, text: impl Into<Arc<str>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { text: Some(text.into()), changed: true };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            State { text: Some(text.into()), changed: true };
     }
 
     /// The state, if it changed since this was last asked.

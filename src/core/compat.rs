@@ -4,7 +4,8 @@ use crate::node::{Node, Tag};
 
 /// Why a node is no value of a Go type.
 pub(crate) fn unmarshal(node: &Node, wanted: &str) -> String {
-    let mut text = format!("yaml: unmarshal errors:\n  line {}: cannot unmarshal {}", node.line(), node.tag());
+    let mut text =
+        format!("yaml: unmarshal errors:\n  line {}: cannot unmarshal {}", node.line(), node.tag());
     if let Some(scalar) = node.as_scalar().filter(|scalar| scalar.tag != Tag::Null) {
         let value = match scalar.text.char_indices().nth(7) {
             Some((end, _)) if scalar.text.len() > 10 => {
@@ -37,6 +38,9 @@ mod tests {
     fn what_was_expected_is_told_for_the_line_before() {
         let told = yaml_fault(2, "while parsing a node, did not find expected node content");
         assert_eq!(told, (1, "did not find expected node content".into()));
-        assert_eq!(yaml_fault(3, "mapping values are not allowed"), (3, "mapping values are not allowed".into()));
+        assert_eq!(
+            yaml_fault(3, "mapping values are not allowed"),
+            (3, "mapping values are not allowed".into())
+        );
     }
 }

@@ -1,9 +1,21 @@
 //! What a component may ask of the engine while it is built.
 
 use crate::{
-    batch::Policy, build_error::BuildError, cache::Cache, checkpoint::Checkpoint, component::Component,
-    http::HttpHost, input::Input, metrics::{Family, Series}, node::Node, output::Output, pipe::Pipes,
-    processor::Processor, rate_limit::RateLimit, scanner::Scanner, slot::Slot,
+    batch::Policy,
+    build_error::BuildError,
+    cache::Cache,
+    checkpoint::Checkpoint,
+    component::Component,
+    http::HttpHost,
+    input::Input,
+    metrics::{Family, Series},
+    node::Node,
+    output::Output,
+    pipe::Pipes,
+    processor::Processor,
+    rate_limit::RateLimit,
+    scanner::Scanner,
+    slot::Slot,
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

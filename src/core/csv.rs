@@ -143,7 +143,12 @@ impl Parser {
                     self.lines += memchr::memchr_iter(b'\n', &self.buffer).count() as u64;
                     self.buffer.clear();
                     self.seen = 0;
-                    return Some(Err(RecordError { begin: line, line, column: 1, problem: Problem::TooLong }));
+                    return Some(Err(RecordError {
+                        begin: line,
+                        line,
+                        column: 1,
+                        problem: Problem::TooLong,
+                    }));
                 }
                 Step::Incomplete => {
                     self.seen = self.buffer.len();
@@ -267,7 +272,8 @@ mod tests {
 
     /// Records as `a|b`, errors as their text; fed in pieces of `size`.
     fn parsed(text: &str, lazy_quotes: bool, size: usize) -> Vec<String> {
-        let (mut parser, mut record, mut out) = (Parser::new(',', lazy_quotes), Record::default(), Vec::new());
+        let (mut parser, mut record, mut out) =
+            (Parser::new(',', lazy_quotes), Record::default(), Vec::new());
         let mut drain = |parser: &mut Parser| {
             while let Some(outcome) = parser.next(&mut record) {
                 out.push(match outcome {

@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn reads_what_go_reads() {
-        for (text, millis) in [("500ms", 500), ("1h2m3.5s", 3_723_500), ("0", 0), (".5s", 500), ("1m0.25s", 60_250)] {
+        for (text, millis) in
+            [("500ms", 500), ("1h2m3.5s", 3_723_500), ("0", 0), (".5s", 500), ("1m0.25s", 60_250)]
+        {
             assert_eq!(parse(text), Ok(std::time::Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "1", "s", "1.2.3s", "5 s", "-1s", "1d", "9999999999h"] {

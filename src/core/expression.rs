@@ -12,6 +12,12 @@ use std::{
 };
 use weir_bloblang::{Environment, Program};
 
+/// The language's tables, made once.
+fn language() -> &'static Environment {
+    static LANGUAGE: OnceLock<Environment> = OnceLock::new();
+    LANGUAGE.get_or_init(Environment::new)
+}
+
 /// A compiled mapping or query.
 #[derive(Debug, Clone)]
 pub struct Mapping(Arc<Program>);
@@ -21,7 +27,7 @@ impl Mapping {
     pub fn parse(text: &str) -> Result<Self, BuildError> {
         static KNOWN: OnceLock<Known<Program>> = OnceLock::new();
         let compile = || {
-            Program::parse(text, &Environment::new()).map_err(|error| {
+            Program::parse(text, language()).map_err(|error| {
                 BuildError::new(format!("failed to parse bloblang mapping: {}", error.without_position()))
             })
         };
@@ -51,7 +57,7 @@ impl Interpolated {
     pub fn parse(text: &str) -> Result<Self, BuildError> {
         static KNOWN: OnceLock<Known<weir_bloblang::Interpolated>> = OnceLock::new();
         let compile = || {
-            weir_bloblang::Interpolated::parse(text, &Environment::new())
+            weir_bloblang::Interpolated::parse(text, language())
                 .map_err(|error| BuildError::new(format!("failed to parse interpolated field: {error}")))
         };
         KNOWN.get_or_init(Known::default).find(text, compile).map(Self)
@@ -81,7 +87,11 @@ impl<T> Default for Known<T> {
 }
 
 impl<T> Known<T> {
-    fn find(&self, text: &str, compile: impl FnOnce() -> Result<T, BuildError>) -> Result<Arc<T>, BuildError> {
+    fn find(
+        &self,
+        text: &str,
+        compile: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<Arc<T>, BuildError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(text).and_then(Weak::upgrade) {
             return Ok(found);

@@ -273,7 +273,10 @@ pub static BATCHING: &[Field] = &[
     Field::int("count", "Flush when this many messages are gathered; 0 disables this.").default("0"),
     Field::int("byte_size", "Flush when this many bytes are gathered; 0 disables this.").default("0"),
     Field::duration("period", "Flush an incomplete batch after this long, whatever its size.").default("''"),
-    Field::mapping("check", "A query that is asked of each added message, and whose `true` flushes the batch.")
-        .default("''"),
+    Field::mapping(
+        "check",
+        "A query that is asked of each added message, and whose `true` flushes the batch.",
+    )
+    .default("''"),
     Field::processors("processors", "Processors that each flushed batch goes through.").optional().advanced(),
 ];

@@ -121,7 +121,12 @@ impl Frame {
     /// Cuts the frame into frames of one logical batch each, in order.
     pub fn into_singles(mut self) -> Singles {
         let marks = mem::take(&mut self.marks);
-        Singles { messages: mem::take(&mut self.messages).into_iter(), marks: marks.into_iter(), taken: 0, origin: Arc::clone(&self.origin) }
+        Singles {
+            messages: mem::take(&mut self.messages).into_iter(),
+            marks: marks.into_iter(),
+            taken: 0,
+            origin: Arc::clone(&self.origin),
+        }
     }
 
     /// Takes the frame apart; who does owes every slot an outcome.
@@ -263,7 +268,10 @@ mod tests {
             out.extend(batch.iter().filter(|message| *message.content() != "c").cloned());
         });
         assert_eq!(told(&book), [(1, true)]);
-        assert_eq!(frame.batches().map(|(slot, batch)| (slot, batch.len())).collect::<Vec<_>>(), [(0, 2), (2, 1)]);
+        assert_eq!(
+            frame.batches().map(|(slot, batch)| (slot, batch.len())).collect::<Vec<_>>(),
+            [(0, 2), (2, 1)]
+        );
         frame.deliver();
     }
 

@@ -37,14 +37,16 @@ fn inferred(registry: &Registry, kind: Kind, node: &Node) -> Result<&'static str
     known.sort_unstable();
     match known.as_slice() {
         [name] => Ok(name),
-        [first, .., last] => Err(node.error(format!(
-            "unable to infer {kind} type, multiple candidates '{first}' and '{last}'"
-        ))),
+        [first, .., last] => {
+            Err(node
+                .error(format!("unable to infer {kind} type, multiple candidates '{first}' and '{last}'")))
+        }
         [] if candidates.is_empty() => Err(node.error(format!("an explicit {kind} type must be specified"))),
         [] => {
             let mut candidates = candidates;
             candidates.sort_unstable();
-            Err(node.error(format!("unable to infer {kind} type from candidates: [{}]", candidates.join(" "))))
+            Err(node
+                .error(format!("unable to infer {kind} type from candidates: [{}]", candidates.join(" "))))
         }
     }
 }

@@ -114,7 +114,12 @@ impl Histogram {
     }
 
     /// The value below which the share `q` (0 to 1) of the samples lies, nanoseconds, to within a quarter.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share"
+    )]
     pub fn quantile(&self, q: f64) -> u64 {
         let wanted = (self.count() as f64 * q).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -131,7 +136,8 @@ impl Histogram {
 fn bucket(value: u64) -> usize {
     let octave = 63 - (value | (1 << SUB_BITS)).leading_zeros();
     let step = (value >> (octave - SUB_BITS)) & ((1 << SUB_BITS) - 1);
-    (((octave - SUB_BITS + u32::from(value >= 1 << SUB_BITS)) as usize) << SUB_BITS) + usize::try_from(step).unwrap_or(0)
+    (((octave - SUB_BITS + u32::from(value >= 1 << SUB_BITS)) as usize) << SUB_BITS)
+        + usize::try_from(step).unwrap_or(0)
 }
 
 /// The largest value of a bucket.
@@ -154,7 +160,11 @@ mod tests {
         for value in (0..2000).chain([1 << 20, 1 << 40, u64::MAX >> 1]) {
             let index = bucket(value);
             assert!(last.is_none_or(|last| last <= index), "{value}");
-            assert!(upper(index) >= value && upper(index) <= value + value / 4 + 1, "{value} {}", upper(index));
+            assert!(
+                upper(index) >= value && upper(index) <= value + value / 4 + 1,
+                "{value} {}",
+                upper(index)
+            );
             last = Some(index);
         }
     }

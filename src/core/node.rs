@@ -336,7 +336,8 @@ impl PartialEq for Node {
             (Value::Map(_), Value::Map(_)) => {
                 let (a, b) = (self.merged(), other.merged());
                 let (a, b) = (a.as_map().unwrap_or_default(), b.as_map().unwrap_or_default());
-                a.len() == b.len() && a.iter().all(|(key, value)| b.iter().any(|(k, v)| k == key && v == value))
+                a.len() == b.len()
+                    && a.iter().all(|(key, value)| b.iter().any(|(k, v)| k == key && v == value))
             }
             _ => false,
         }

@@ -7,8 +7,8 @@ use crate::{
 use serde::{
     Deserialize,
     de::{
-        DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
-        Visitor, value::StrDeserializer,
+        DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected,
+        VariantAccess, Visitor, value::StrDeserializer,
     },
     forward_to_deserialize_any,
 };
@@ -311,7 +311,10 @@ struct Items<'a> {
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = BuildError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, BuildError> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, BuildError> {
         let Some(node) = self.items.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
@@ -339,7 +342,8 @@ impl<'de, 'a, I: Iterator<Item = &'a (Node, Node)>> MapAccess<'de> for Entries<'
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, BuildError> {
-        let (key, node) = self.value.take().ok_or_else(|| BuildError::new("a value was read before its key"))?;
+        let (key, node) =
+            self.value.take().ok_or_else(|| BuildError::new("a value was read before its key"))?;
         seed.deserialize(NodeReader { node }).map_err(|error| error.at(key))
     }
 }
@@ -370,7 +374,11 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         Err(BuildError::invalid_type(Unexpected::Str(self.0), &"a tuple"))
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, BuildError> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, BuildError> {
         Err(BuildError::invalid_type(Unexpected::Str(self.0), &"an object"))
     }
 }
@@ -403,7 +411,8 @@ mod tests {
         {
             assert_eq!(read(&format!("name: 1.50\ncount: {count}")).unwrap().count, expected, "{count}");
         }
-        let config = read("name: no\nchild: { a: 1 }\nlist: [ 1, { b: 2 } ]\nheaders: { A: true, B: null }").unwrap();
+        let config =
+            read("name: no\nchild: { a: 1 }\nlist: [ 1, { b: 2 } ]\nheaders: { A: true, B: null }").unwrap();
         assert_eq!(config.name, "no");
         assert_eq!(config.child.unwrap().get("a").unwrap().as_str(), Some("1"));
         assert_eq!(config.list[1].line(), 3);
@@ -424,15 +433,14 @@ mod tests {
         );
         assert_eq!(error("count: 1"), "field 'name' is required and was not present in the config");
         assert_eq!(error("name: a\nlist: 1"), "field 'list': line 2: expected array value, got !!int");
-        assert_eq!(
-            error("name: a\nheaders: []"),
-            "field 'headers': line 2: expected map value, got !!seq"
-        );
+        assert_eq!(error("name: a\nheaders: []"), "field 'headers': line 2: expected map value, got !!seq");
     }
 
     #[test]
     fn merge_keys_and_repeated_keys_are_resolved() {
-        let node = crate::yaml::parse("base: &b { name: x, count: 1 }\nit:\n  <<: *b\n  count: 2\n  count: 3").unwrap();
+        let node =
+            crate::yaml::parse("base: &b { name: x, count: 1 }\nit:\n  <<: *b\n  count: 2\n  count: 3")
+                .unwrap();
         let config: Config = node.get("it").unwrap().read().unwrap();
         assert_eq!((config.name.as_str(), config.count), ("x", 3));
     }

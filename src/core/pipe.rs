@@ -45,7 +45,8 @@ impl Pipes {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some((number, receiver)) = self.named.lock().unwrap_or_else(PoisonError::into_inner).get(name)
+            if let Some((number, receiver)) =
+                self.named.lock().unwrap_or_else(PoisonError::into_inner).get(name)
                 && Some(*number) != not
             {
                 return (*number, Arc::clone(receiver));

@@ -130,7 +130,10 @@ impl Builder<'_> {
             let written = lines.get(line as usize - 1).copied().unwrap_or("");
             let mut before = ' ';
             for (index, (at, c)) in written.char_indices().enumerate() {
-                if matches!(c, '|' | '>') && before.is_whitespace() && ends_header(written.get(at + 1..).unwrap_or("")) {
+                if matches!(c, '|' | '>')
+                    && before.is_whitespace()
+                    && ends_header(written.get(at + 1..).unwrap_or(""))
+                {
                     return Position { line, column: u32::try_from(index + 1).unwrap_or(u32::MAX) };
                 }
                 before = c;
@@ -139,13 +142,7 @@ impl Builder<'_> {
         content
     }
 
-    fn add(
-        &mut self,
-        node: Node,
-        anchor: usize,
-        weight: usize,
-        position: Position,
-    ) -> Result<(), YamlError> {
+    fn add(&mut self, node: Node, anchor: usize, weight: usize, position: Position) -> Result<(), YamlError> {
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), weight));
         }
@@ -156,7 +153,10 @@ impl Builder<'_> {
         };
         parent.weight = parent.weight.saturating_add(weight);
         if parent.weight > MAX_EXPANSION.saturating_add(self.written.saturating_mul(10)) {
-            return Err(YamlError { line: position.line, message: "document contains excessive aliasing".into() });
+            return Err(YamlError {
+                line: position.line,
+                message: "document contains excessive aliasing".into(),
+            });
         }
         parent.items.push(node);
         Ok(())
@@ -222,8 +222,8 @@ pub fn resolve(text: &str) -> Tag {
         "" | "~" | "null" | "Null" | "NULL" => return Tag::Null,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => return Tag::Bool,
         "<<" => return Tag::Merge,
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN"
-        | ".NAN" => return Tag::Float,
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan"
+        | ".NaN" | ".NAN" => return Tag::Float,
         _ => {}
     }
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
@@ -265,8 +265,10 @@ fn is_timestamp(text: &str) -> bool {
         !text.is_empty() && text.len() <= max && text.bytes().all(|byte| byte.is_ascii_digit())
     };
     let mut parts = date.split('-');
-    let (year, month, day) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let is_date = year.len() == 4 && digits(year, 4) && digits(month, 2) && digits(day, 2) && parts.next().is_none();
+    let (year, month, day) =
+        (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let is_date =
+        year.len() == 4 && digits(year, 4) && digits(month, 2) && digits(day, 2) && parts.next().is_none();
     let in_range = |text: &str, max: u32| text.parse::<u32>().is_ok_and(|value| value <= max);
     if !is_date || !in_range(month, 12) || !in_range(day, 31) {
         return false;
@@ -275,7 +277,8 @@ fn is_timestamp(text: &str) -> bool {
     let clock = time.trim_end_matches(['Z', 'z']);
     let clock = clock.split_once(['+', '-']).map_or(clock, |(clock, _)| clock);
     let mut parts = clock.splitn(3, ':');
-    let (hour, minute, second) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let (hour, minute, second) =
+        (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     let second = second.split_once('.').map_or(second, |(second, _)| second);
     digits(hour, 2) && digits(minute, 2) && digits(second, 2) && in_range(hour, 23) && in_range(minute, 59)
 }
@@ -290,7 +293,9 @@ mod tests {
 
     #[test]
     fn positions_are_those_of_the_first_character() {
-        let node = parse("input:\n  file:\n    paths: [ a, 'b' ]\n    mapping: |\n      x\n  list:\n    - c: 1\n").unwrap();
+        let node =
+            parse("input:\n  file:\n    paths: [ a, 'b' ]\n    mapping: |\n      x\n  list:\n    - c: 1\n")
+                .unwrap();
         assert_eq!(position(&node), (1, 1));
         assert_eq!(position(node.get("input").unwrap()), (2, 3));
         let file = node.at(&["input", "file"]).unwrap();

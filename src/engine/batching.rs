@@ -180,7 +180,8 @@ impl Input for BatchedInput {
                 Some(last) => self.last = Some(last),
                 None => {
                     if let Some(batch) = self.batcher.flush(Instant::now())
-                        && let Some(batch) = finish(&self.policy, &self.series, Some(Trigger::Period), batch).await
+                        && let Some(batch) =
+                            finish(&self.policy, &self.series, Some(Trigger::Period), batch).await
                     {
                         return Next::Frame(batch);
                     }

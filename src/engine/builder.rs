@@ -11,10 +11,7 @@ use crate::{
     stream::{Stream, View},
 };
 use serde::Deserialize;
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use weir_config::stream::StreamConfig;
 use weir_core::{
@@ -112,8 +109,12 @@ pub(crate) struct Site<'a> {
 
 impl<'a> Site<'a> {
     pub(crate) fn new(environment: Environment, stored: &'a HashMap<String, Arc<str>>) -> Self {
-        let view =
-            View { inputs: Vec::new(), outputs: Vec::new(), metrics: Arc::default(), checkpoints: Vec::new() };
+        let view = View {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            metrics: Arc::default(),
+            checkpoints: Vec::new(),
+        };
         Self { environment, view, stored }
     }
 
@@ -171,9 +172,11 @@ impl<'a, 'b> Builder<'a, 'b> {
             None => Err(unknown(Kind::Processor, chosen.name)),
         };
         match built {
-            Ok(processor) => {
-                Ok(Step { processor: Arc::from(processor), component: Arc::clone(&builder.component), series })
-            }
+            Ok(processor) => Ok(Step {
+                processor: Arc::from(processor),
+                component: Arc::clone(&builder.component),
+                series,
+            }),
             Err(error) => Err(numbered(Kind::Processor, at, builder.placed(Kind::Processor, error))),
         }
     }
@@ -244,7 +247,8 @@ impl<'a, 'b> Builder<'a, 'b> {
                 output
             }
             OutputComponent::Writer { writer, max_in_flight } => {
-                let (connection, series) = (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
+                let (connection, series) =
+                    (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
                 let environment = self.site.environment.clone();
                 Arc::new(LeafOutput::new(writer, max_in_flight, environment, connection, series))
                     as Arc<dyn Output>
@@ -294,7 +298,9 @@ fn is_placed(error: &BuildError) -> bool {
 /// Says which of several children it was, where the place ends with a number below a component's own list.
 fn numbered(kind: Kind, at: &str, error: BuildError) -> BuildError {
     match at.rsplit_once('.') {
-        Some((list, index)) if list != "pipeline.processors" && index.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some((list, index))
+            if list != "pipeline.processors" && index.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
             error.context(format!("{kind} {index}"))
         }
         _ => error,
@@ -360,13 +366,13 @@ impl BuildContext for Builder<'_, '_> {
     }
 
     fn batching(&mut self, at: &str, node: &Node) -> Result<Option<Policy>, BuildError> {
-        let config: PolicyConfig =
-            weir_core::prepare::object(weir_core::field::BATCHING, node).read()?;
+        let config: PolicyConfig = weir_core::prepare::object(weir_core::field::BATCHING, node).read()?;
         let period = match config.period.as_str() {
             "" => None,
-            text => Some(weir_core::duration::parse(text).map_err(|error| {
-                BuildError::new(format!("failed to parse duration string: {error}"))
-            })?),
+            text => Some(
+                weir_core::duration::parse(text)
+                    .map_err(|error| BuildError::new(format!("failed to parse duration string: {error}")))?,
+            ),
         };
         let check = match config.check.as_str() {
             "" => None,
@@ -379,7 +385,12 @@ impl BuildContext for Builder<'_, '_> {
         if !triggers {
             return Err(BuildError::new("batch policy must have at least one active trigger"));
         }
-        if config.count == 1 && config.byte_size <= 0 && period.is_none() && check.is_none() && config.processors.is_empty() {
+        if config.count == 1
+            && config.byte_size <= 0
+            && period.is_none()
+            && check.is_none()
+            && config.processors.is_empty()
+        {
             return Ok(None);
         }
         let processors = match config.processors.as_slice() {
@@ -426,10 +437,12 @@ impl Builder<'_, '_> {
             Kind::Input => self.input(at, node).map(Resource::Input),
             Kind::Output => self.output(at, node).map(Resource::Output),
             Kind::Processor => self.processor(at, node).map(Resource::Processor),
-            Kind::Cache => self.leaf(kind, at, node, Registry::cache).map(|cache| Resource::Cache(Arc::from(cache))),
-            Kind::RateLimit => {
-                self.leaf(kind, at, node, Registry::rate_limit).map(|limit| Resource::RateLimit(Arc::from(limit)))
+            Kind::Cache => {
+                self.leaf(kind, at, node, Registry::cache).map(|cache| Resource::Cache(Arc::from(cache)))
             }
+            Kind::RateLimit => self
+                .leaf(kind, at, node, Registry::rate_limit)
+                .map(|limit| Resource::RateLimit(Arc::from(limit))),
             _ => Err(BuildError::new(format!("there are no {kind} resources"))),
         };
         built

@@ -4,7 +4,10 @@ use crate::families::processor as counter;
 use async_trait::async_trait;
 use std::{
     mem,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::time::Instant;
 use weir_bloblang::Message;
@@ -71,7 +74,12 @@ impl Chain {
     }
 
     /// Puts one logical batch through the processors from `first` on.
-    pub(crate) async fn run_batch(&self, batch: Vec<Message>, first: usize, at: &AtomicUsize) -> Result<Batches, Error> {
+    pub(crate) async fn run_batch(
+        &self,
+        batch: Vec<Message>,
+        first: usize,
+        at: &AtomicUsize,
+    ) -> Result<Batches, Error> {
         let mut batches = Batches::from_buf([batch]);
         for (number, step) in self.steps.iter().enumerate().skip(first) {
             at.store(number, Ordering::Relaxed);
@@ -106,12 +114,18 @@ impl Step {
         Some(Instant::now())
     }
 
-    fn end<'a>(&self, began: Option<Instant>, batches: usize, messages: impl IntoIterator<Item = &'a Message>) {
+    fn end<'a>(
+        &self,
+        began: Option<Instant>,
+        batches: usize,
+        messages: impl IntoIterator<Item = &'a Message>,
+    ) {
         let (Some(series), Some(began)) = (&self.series, began) else { return };
         let (mut sent, mut failed) = (0, 0);
         for message in messages {
             sent += 1;
-            failed += u64::from(message.error().is_some_and(|error| self.component.path.ends_with(&error.path)));
+            failed +=
+                u64::from(message.error().is_some_and(|error| self.component.path.ends_with(&error.path)));
         }
         series.add(counter::SENT, sent);
         series.add(counter::BATCH_SENT, batches as u64);

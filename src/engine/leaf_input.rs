@@ -80,7 +80,12 @@ impl LeafInput {
                 self.connection.up();
                 self.series.add(counter::UP, 1);
                 let component = &self.connection.component;
-                info!(label = component.label, path = component.path, "Input type {} is now active", component.name);
+                info!(
+                    label = component.label,
+                    path = component.path,
+                    "Input type {} is now active",
+                    component.name
+                );
             }
             Err(Error::EndOfInput | Error::Closed) => self.ended = true,
             Err(reason) => {
@@ -150,7 +155,6 @@ impl LeafInput {
         Frame::from_parts(messages, marks, sent)
     }
 }
-
 
 #[async_trait]
 impl Input for LeafInput {
@@ -276,7 +280,8 @@ impl Ledger {
     /// Whether every batch has met its end; those to be replayed count as such while stopping.
     fn settled(&self, stopping: bool) -> bool {
         let state = self.lock();
-        let pending: usize = state.open.iter().map(|sent| sent.pending.load(Ordering::Acquire) as usize).sum();
+        let pending: usize =
+            state.open.iter().map(|sent| sent.pending.load(Ordering::Acquire) as usize).sum();
         pending == if stopping { state.nacked.len() } else { 0 }
     }
 
@@ -342,7 +347,9 @@ impl Origin for Sent {
             Err(failure) if ledger.replays => {
                 let due = self.due(slot);
                 let mut state = ledger.lock();
-                if let Some(sent) = state.open.iter().find(|sent| std::ptr::eq(&raw const ***sent, self)).cloned() {
+                if let Some(sent) =
+                    state.open.iter().find(|sent| std::ptr::eq(&raw const ***sent, self)).cloned()
+                {
                     state.nacked.push_back(Nacked { sent, slot, failed: failure.failed, due });
                 }
                 drop(state);

@@ -10,7 +10,12 @@ use std::sync::{
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::{error, info};
 use weir_core::{
-    ack::WriteError, backoff::Backoff, context::Environment, error::Error, frame::Frame, metrics::Series,
+    ack::WriteError,
+    backoff::Backoff,
+    context::Environment,
+    error::Error,
+    frame::Frame,
+    metrics::Series,
     output::{Output, Writer},
     status::Connection,
 };

@@ -10,7 +10,8 @@ use weir_core::{
     ack::{Failure, Owed},
     error::Error,
     frame::{Frame, Singles},
-    input::{Input, Next}, output::Output,
+    input::{Input, Next},
+    output::Output,
     processor::Processor,
 };
 

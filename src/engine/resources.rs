@@ -72,7 +72,9 @@ impl<T: ?Sized> Labelled<T> {
     fn find<R>(&self, kind: Kind, label: &str, give: impl FnOnce(&Entry<T>) -> R) -> Result<R, BuildError> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.get(label).filter(|entry| entry.slot.get().is_some());
-        entry.map(give).ok_or_else(|| BuildError::new(format!("{} resource '{label}' was not found", words(kind))))
+        entry
+            .map(give)
+            .ok_or_else(|| BuildError::new(format!("{} resource '{label}' was not found", words(kind))))
     }
 
     /// Puts a version in, or takes it away; gives back the old one and what surrounded it.
@@ -153,7 +155,12 @@ impl Engine {
         let section = kind.resources().unwrap_or_default();
         let labelled = node.with("label", Node::string(label));
         let resource = Builder::new(self, &mut site, "root").resource(kind, section, &labelled)?;
-        Ok(BuiltResource { label: label.to_owned(), resource, environment: site.environment, view: site.view })
+        Ok(BuiltResource {
+            label: label.to_owned(),
+            resource,
+            environment: site.environment,
+            view: site.view,
+        })
     }
 
     /// Gives a resource its label, in place of what had it before.
@@ -175,7 +182,8 @@ impl Engine {
                 close_later(old);
             }
             Resource::Input(input) => {
-                let shared = Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
+                let shared =
+                    Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
                 resources.inputs.put(&label, Some((shared, environment, view.inputs)));
             }
         }

@@ -162,7 +162,8 @@ impl Running {
     pub async fn stop(&self, budget: Duration) -> End {
         self.environment.soft_stop.cancel();
         let deadline = Instant::now() + budget;
-        let graceful = if budget > Duration::from_secs(1) { Instant::now() + budget.mul_f64(0.75) } else { deadline };
+        let graceful =
+            if budget > Duration::from_secs(1) { Instant::now() + budget.mul_f64(0.75) } else { deadline };
         if let Ok(end) = timeout_at(graceful, self.wait()).await {
             return end;
         }

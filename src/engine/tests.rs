@@ -11,7 +11,10 @@ use crate::{
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -153,14 +156,25 @@ impl Fixture {
         Arc::new(LeafOutput::new(writer, 1, self.environment.clone(), connection, series))
     }
 
-    fn start(&self, batches: &[&[&'static str]], waits: bool, steps: Vec<Arc<dyn Processor>>, output: Arc<dyn Output>) -> Running {
+    fn start(
+        &self,
+        batches: &[&[&'static str]],
+        waits: bool,
+        steps: Vec<Arc<dyn Processor>>,
+        output: Arc<dyn Output>,
+    ) -> Running {
         let connection = Self::connection("root.input");
         let series = self.metrics.series(&connection.component, &families::INPUT);
         let batches = batches.iter().map(|batch| batch.to_vec()).collect();
         let reader = Given { batches, waits, position: 0, reached: Arc::clone(&self.reached) };
         let input = LeafInput::new(Box::new(reader), self.environment.clone(), connection, series);
-        let component = Arc::new(Component { path: "root.pipeline.processors.0".into(), ..Component::default() });
-        let steps = steps.into_iter().map(|processor| Step { processor, component: Arc::clone(&component), series: None });
+        let component =
+            Arc::new(Component { path: "root.pipeline.processors.0".into(), ..Component::default() });
+        let steps = steps.into_iter().map(|processor| Step {
+            processor,
+            component: Arc::clone(&component),
+            series: None,
+        });
         let view = View {
             inputs: Vec::new(),
             outputs: Vec::new(),

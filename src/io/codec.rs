@@ -64,6 +64,9 @@ mod tests {
 
     #[test]
     fn an_empty_delimiter_is_refused() {
-        assert_eq!(Codec::parse("delim:"), Err("custom delimiter codec requires a non-empty delimiter".into()));
+        assert_eq!(
+            Codec::parse("delim:"),
+            Err("custom delimiter codec requires a non-empty delimiter".into())
+        );
     }
 }

@@ -4,8 +4,22 @@
 const LOOKED_AT: usize = 512;
 
 const TAGS: [&str; 16] = [
-    "<!DOCTYPE HTML", "<HTML", "<HEAD", "<SCRIPT", "<IFRAME", "<H1", "<DIV", "<FONT", "<TABLE", "<A", "<STYLE",
-    "<TITLE", "<B", "<BODY", "<BR", "<P",
+    "<!DOCTYPE HTML",
+    "<HTML",
+    "<HEAD",
+    "<SCRIPT",
+    "<IFRAME",
+    "<H1",
+    "<DIV",
+    "<FONT",
+    "<TABLE",
+    "<A",
+    "<STYLE",
+    "<TITLE",
+    "<B",
+    "<BODY",
+    "<BR",
+    "<P",
 ];
 
 const SIGNATURES: [(&[u8], &str); 20] = [

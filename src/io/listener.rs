@@ -11,10 +11,14 @@ use weir_core::{
 };
 
 /// Cross-origin rules.
-pub(crate) const CORS: Field = Field::object("cors", "Cross-origin rules of a listener of its own.", &[
-    Field::bool("enabled", "Whether pages of other origins may ask.").default("false").advanced(),
-    Field::string("allowed_origins", "The origins; `*` for all.").list().default("[]").advanced(),
-])
+pub(crate) const CORS: Field = Field::object(
+    "cors",
+    "Cross-origin rules of a listener of its own.",
+    &[
+        Field::bool("enabled", "Whether pages of other origins may ask.").default("false").advanced(),
+        Field::string("allowed_origins", "The origins; `*` for all.").list().default("[]").advanced(),
+    ],
+)
 .advanced();
 
 /// Cross-origin rules as configured.

@@ -13,7 +13,8 @@ impl Writer {
     /// With a boundary that no content can foresee.
     pub(crate) fn new() -> Self {
         let random: [u8; 30] = rand::random();
-        let boundary = random.iter().fold(String::with_capacity(60), |text, byte| text + &format!("{byte:02x}"));
+        let boundary =
+            random.iter().fold(String::with_capacity(60), |text, byte| text + &format!("{byte:02x}"));
         Self { boundary, body: Vec::new() }
     }
 
@@ -85,7 +86,8 @@ fn begin_of(body: &[u8], marker: &[u8]) -> Option<usize> {
     if body.starts_with(marker) {
         return Some(0);
     }
-    memmem::find_iter(body, marker).find(|at| at.checked_sub(1).and_then(|before| body.get(before)) == Some(&b'\n'))
+    memmem::find_iter(body, marker)
+        .find(|at| at.checked_sub(1).and_then(|before| body.get(before)) == Some(&b'\n'))
 }
 
 /// The length of a part's head, the empty line included.

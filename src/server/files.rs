@@ -59,7 +59,9 @@ pub(crate) fn check(arguments: &[String]) -> Result<(), String> {
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => format!("stream path {} does not exist: create it or leave it out", path.display()),
+        io::ErrorKind::NotFound => {
+            format!("stream path {} does not exist: create it or leave it out", path.display())
+        }
         _ => format!("stream path {} cannot be read: {error}", path.display()),
     }
 }
@@ -71,7 +73,9 @@ pub(crate) fn find(arguments: &[String]) -> (Vec<StreamFile>, Vec<StreamFile>) {
     for argument in arguments {
         match source(argument) {
             Source::Glob(pattern) => {
-                let found = glob::glob(pattern).map(|found| found.filter_map(Result::ok).collect()).unwrap_or_default();
+                let found = glob::glob(pattern)
+                    .map(|found| found.filter_map(Result::ok).collect())
+                    .unwrap_or_default();
                 let files: Vec<PathBuf> = found;
                 all.extend(files.into_iter().filter(|path| path.is_file()).map(|path| named_by_file(&path)));
             }
@@ -138,9 +142,14 @@ pub(crate) fn marks<'a>(paths: impl Iterator<Item = &'a Path>) -> Marks {
 pub(crate) fn members(streams: &Streams, arguments: &[String], chilled: bool) -> Vec<FileMember> {
     let (files, doubles) = find(arguments);
     for double in doubles {
-        let first = files.iter().find(|file| file.id == double.id).map(|file| file.path.display().to_string());
+        let first =
+            files.iter().find(|file| file.id == double.id).map(|file| file.path.display().to_string());
         let first = first.unwrap_or_default();
-        tracing::error!("Stream file {} is ignored: {first} has the id '{}' already", double.path.display(), double.id);
+        tracing::error!(
+            "Stream file {} is ignored: {first} has the id '{}' already",
+            double.path.display(),
+            double.id
+        );
     }
     files.into_iter().map(|file| member(streams, &file, chilled)).collect()
 }
@@ -190,7 +199,13 @@ mod tests {
     #[test]
     fn a_folder_names_streams_by_their_paths() {
         let folder = lay(&[
-            "one.yaml", "two.yml", "sub/deep/x.yaml", "three.json", ".hidden.yaml", "up.YAML", "a_benthos_test.yaml",
+            "one.yaml",
+            "two.yml",
+            "sub/deep/x.yaml",
+            "three.json",
+            ".hidden.yaml",
+            "up.YAML",
+            "a_benthos_test.yaml",
             "..data/one.yaml",
         ]);
         let argument = folder.path().display().to_string();

@@ -41,7 +41,13 @@ pub(crate) struct ResourceFiles {
 impl ResourceFiles {
     /// Those of the service config and of these files. Replaced ones are closed on `data`.
     pub(crate) fn new(own: &Resources, arguments: &[String], data: Handle) -> Self {
-        Self { own: own.clone(), arguments: arguments.to_vec(), installed: BTreeMap::new(), data, started: false }
+        Self {
+            own: own.clone(),
+            arguments: arguments.to_vec(),
+            installed: BTreeMap::new(),
+            data,
+            started: false,
+        }
     }
 
     /// Reads all files again and makes what they hold so: new and changed resources are built, those that are gone
@@ -59,7 +65,9 @@ impl ResourceFiles {
             let shown = path.display().to_string();
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
-                Err(error) if !self.started => return Err(format!("resource file {shown} cannot be read: {error}")),
+                Err(error) if !self.started => {
+                    return Err(format!("resource file {shown} cannot be read: {error}"));
+                }
                 Err(_) => continue,
             };
             match read(&text, engine, lookup, chilled) {

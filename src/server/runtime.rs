@@ -69,7 +69,12 @@ impl Runtime {
     }
 
     /// Builds a resource from its text as parsed, variables expanded.
-    pub(crate) fn resource(&self, kind: Kind, id: &str, node: &Node) -> Result<Box<dyn Prepared>, BuildFailure> {
+    pub(crate) fn resource(
+        &self,
+        kind: Kind,
+        id: &str,
+        node: &Node,
+    ) -> Result<Box<dyn Prepared>, BuildFailure> {
         let built = self.0.engine.build_resource(kind, id, &node.without("label"));
         drop(self.0.host.claims(""));
         let built = built.map_err(|error| BuildFailure::new(error.to_string()))?;
@@ -84,7 +89,8 @@ impl Builder for Runtime {
         if let (Some(complaint), false) = (expanded.complaint(), desired.chilled) {
             return Err(BuildFailure::new(complaint));
         }
-        let node = weir_core::yaml::parse(&expanded.text).map_err(|error| BuildFailure::new(error.to_string()))?;
+        let node =
+            weir_core::yaml::parse(&expanded.text).map_err(|error| BuildFailure::new(error.to_string()))?;
         match component_kind(desired.kind) {
             None => self.stream(&desired.id, &node),
             Some(kind) => self.resource(kind, &desired.id, &node),
@@ -119,8 +125,10 @@ impl Prepared for PreparedStream {
         // Positions are read while a component is built, and they may be newer than this build.
         if !start.checkpoints.is_empty() && !stream.view().checkpoints.is_empty() {
             let again = runtime.clone();
-            let built = tokio::task::spawn_blocking(move || again.build(&id, &config, &start.checkpoints)).await;
-            (stream, claims) = built.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
+            let built =
+                tokio::task::spawn_blocking(move || again.build(&id, &config, &start.checkpoints)).await;
+            (stream, claims) =
+                built.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
         }
         claims.start();
         let running = Arc::new(stream.start(&runtime.0.data));
@@ -179,7 +187,8 @@ impl Running for RunningStream {
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {
-        let changed = |(path, checkpoint): &(String, Checkpoint)| Some((path.clone(), checkpoint.take_changed()?));
+        let changed =
+            |(path, checkpoint): &(String, Checkpoint)| Some((path.clone(), checkpoint.take_changed()?));
         self.view().checkpoints.iter().filter_map(changed).collect()
     }
 

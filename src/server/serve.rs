@@ -67,7 +67,12 @@ pub(crate) struct Parts {
 }
 
 /// The settings of the API that a config stands for.
-pub(crate) fn settings(config: &ServiceConfig, written: &Node, shown: &Node, api: bool) -> Result<Settings, String> {
+pub(crate) fn settings(
+    config: &ServiceConfig,
+    written: &Node,
+    shown: &Node,
+    api: bool,
+) -> Result<Settings, String> {
     let http = &config.http;
     if !http.cert_file.is_empty() || !http.key_file.is_empty() {
         return Err("http.cert_file: TLS is not available yet; serve behind a proxy that ends TLS".into());
@@ -117,7 +122,9 @@ fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
             folder::open(path, &disk).map_err(|error| error.to_string())?
         }
         None => {
-            tracing::warn!("Nothing is kept: streams and resources made over the API are gone after a restart");
+            tracing::warn!(
+                "Nothing is kept: streams and resources made over the API are gone after a restart"
+            );
             folder::Opened::in_memory()
         }
     };
@@ -178,7 +185,8 @@ async fn until_signal(
         scan(&streams, parts).await?;
     }
     service.boot().await;
-    let loopback = socket.as_ref().and_then(|socket| socket.local_addr().ok()).is_none_or(|at| at.ip().is_loopback());
+    let loopback =
+        socket.as_ref().and_then(|socket| socket.local_addr().ok()).is_none_or(|at| at.ip().is_loopback());
     settings.guarded = settings.guarded && !loopback;
     let app = Arc::new(App::new(engine, host, Subject::Streams(streams), settings));
     let server = socket.map(|socket| serve(Arc::clone(&app), socket, &Handle::current())).transpose()?;

@@ -14,7 +14,12 @@ const UNITS: &[(&str, f64)] = &[
 ];
 
 /// Nanoseconds of a duration; the error is the reference's.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "units are whole, and fractions of them are cut")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "units are whole, and fractions of them are cut"
+)]
 pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {}", quote(text));
     let (negative, mut rest) = match text.strip_prefix('-') {
@@ -52,7 +57,8 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
             return Err(format!("time: unknown unit {} in duration {}", quote(unit), quote(text)));
         };
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
-        let mut nanos = whole.checked_mul(*scale as u64).filter(|nanos| *nanos <= 1 << 63).ok_or_else(invalid)?;
+        let mut nanos =
+            whole.checked_mul(*scale as u64).filter(|nanos| *nanos <= 1 << 63).ok_or_else(invalid)?;
         if !fraction.is_empty() {
             // Digits beyond what fits are cut off.
             let figures = fraction.get(..fraction.len().min(18)).unwrap_or_default();
@@ -70,7 +76,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, want) in [("1h30m", 5_400_000_000_000), ("-1.5s", -1_500_000_000), ("0", 0), (".5ms", 500_000), ("1us2ns", 1002)] {
+        for (text, want) in [
+            ("1h30m", 5_400_000_000_000),
+            ("-1.5s", -1_500_000_000),
+            ("0", 0),
+            (".5ms", 500_000),
+            ("1us2ns", 1002),
+        ] {
             assert_eq!(parse(text), Ok(want), "{text}");
         }
         for (text, want) in [

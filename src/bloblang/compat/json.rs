@@ -29,7 +29,10 @@ impl Scanner<'_> {
 
     /// The next byte, or the error of a text that ends too early.
     fn byte(&self) -> Result<u8, JsonError> {
-        self.bytes.get(self.at).copied().ok_or_else(|| JsonError::Syntax("unexpected end of JSON input".to_owned()))
+        self.bytes
+            .get(self.at)
+            .copied()
+            .ok_or_else(|| JsonError::Syntax("unexpected end of JSON input".to_owned()))
     }
 
     fn string(&mut self) -> Result<(), JsonError> {
@@ -78,7 +81,11 @@ impl Scanner<'_> {
                 return Err(bad(byte, "in numeric literal"));
             }
         }
-        if self.byte()? == b'0' { self.at += 1 } else { self.digits() }
+        if self.byte()? == b'0' {
+            self.at += 1
+        } else {
+            self.digits()
+        }
         if self.bytes.get(self.at) == Some(&b'.') {
             self.at += 1;
             let byte = self.byte()?;

@@ -36,7 +36,11 @@ enum Part {
     /// An offset; how it is written.
     Offset(OffsetStyle),
     /// So many fractional digits, trailing zeros kept or not, behind a dot or comma.
-    Fraction { digits: usize, trim: bool, comma: bool },
+    Fraction {
+        digits: usize,
+        trim: bool,
+        comma: bool,
+    },
 }
 
 /// How an offset is written.
@@ -51,10 +55,21 @@ struct OffsetStyle {
 }
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
-pub(super) const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(super) const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// First three bytes of a month's or day's name.
 fn short(name: &'static str) -> &'static str {
@@ -107,10 +122,17 @@ fn part_at(rest: &str) -> Option<(Part, usize)> {
         }
         first @ (b'-' | b'Z') => {
             let tail = rest.get(1..)?;
-            return OFFSETS.iter().find(|(text, ..)| tail.starts_with(text)).map(|(text, colons, minutes, seconds)| {
-                let style = OffsetStyle { z: *first == b'Z', colons: *colons, minutes: *minutes, seconds: *seconds };
-                (Part::Offset(style), text.len() + 1)
-            });
+            return OFFSETS.iter().find(|(text, ..)| tail.starts_with(text)).map(
+                |(text, colons, minutes, seconds)| {
+                    let style = OffsetStyle {
+                        z: *first == b'Z',
+                        colons: *colons,
+                        minutes: *minutes,
+                        seconds: *seconds,
+                    };
+                    (Part::Offset(style), text.len() + 1)
+                },
+            );
         }
         mark @ (b'.' | b',') => {
             let digit = *rest.as_bytes().get(1)?;
@@ -135,7 +157,11 @@ fn next_part(layout: &str) -> (&str, Option<(Part, &str)>, &str) {
         let rest = layout.get(at..).unwrap_or_default();
         if let Some((part, len)) = part_at(rest) {
             let text = rest.get(..len).unwrap_or_default();
-            return (layout.get(..at).unwrap_or_default(), Some((part, text)), rest.get(len..).unwrap_or_default());
+            return (
+                layout.get(..at).unwrap_or_default(),
+                Some((part, text)),
+                rest.get(len..).unwrap_or_default(),
+            );
         }
     }
     (layout, None, "")

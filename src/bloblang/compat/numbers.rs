@@ -26,7 +26,9 @@ pub(crate) fn parse_float(text: &str, bits: u32) -> Result<f64, &'static str> {
     let value = if let Some(hex) = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")) {
         hex_float(hex).ok_or(SYNTAX)?
     } else {
-        if !body.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !underscores_are_between_digits(body) {
+        if !body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            || !underscores_are_between_digits(body)
+        {
             return Err(SYNTAX);
         }
         let plain = body.replace('_', "");
@@ -64,7 +66,8 @@ fn hex_float(text: &str) -> Option<f64> {
 fn underscores_are_between_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_').all(|(at, _)| {
-        let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+        let digit =
+            |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
         digit(at.checked_sub(1)) && digit(Some(at + 1))
     })
 }

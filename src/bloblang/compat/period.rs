@@ -31,7 +31,8 @@ struct Amount {
 impl Amount {
     /// Nanoseconds, for units of so many.
     fn nanos(self, unit: i64) -> i128 {
-        i128::from(self.whole) * i128::from(unit) + i128::from(self.billionths) * i128::from(unit) / 1_000_000_000
+        i128::from(self.whole) * i128::from(unit)
+            + i128::from(self.billionths) * i128::from(unit) / 1_000_000_000
     }
 }
 
@@ -46,7 +47,8 @@ impl Period {
         if rest.is_empty() {
             return Err(blank());
         }
-        rest = rest.strip_prefix('P').ok_or_else(|| format!("{text}: expected 'P' period mark at the start"))?;
+        rest =
+            rest.strip_prefix('P').ok_or_else(|| format!("{text}: expected 'P' period mark at the start"))?;
         let mut period = Self::default();
         let (mut in_time, mut seen) = (false, String::new());
         let mut fraction: Option<char> = None;
@@ -59,7 +61,9 @@ impl Period {
                 rest = after;
                 continue;
             }
-            let len = rest.find(|char: char| !(char.is_ascii_digit() || matches!(char, '.' | ',' | '-' | '+'))).unwrap_or(rest.len());
+            let len = rest
+                .find(|char: char| !(char.is_ascii_digit() || matches!(char, '.' | ',' | '-' | '+')))
+                .unwrap_or(rest.len());
             let number = rest.get(..len).unwrap_or_default();
             let designator = rest.get(len..).and_then(|after| after.chars().next());
             if number.is_empty() {
@@ -67,11 +71,14 @@ impl Period {
             }
             let designator = designator.ok_or_else(|| format!("{text}: missing designator at the end"))?;
             rest = rest.get(len + designator.len_utf8()..).unwrap_or_default();
-            let amount = amount(number, sign).ok_or_else(|| format!("{text}: number invalid or out of range"))?;
+            let amount =
+                amount(number, sign).ok_or_else(|| format!("{text}: number invalid or out of range"))?;
             if let Some(before) = fraction
                 && amount != Amount::default()
             {
-                return Err(format!("{text}: '{before}' & '{designator}' only the last field can have a fraction"));
+                return Err(format!(
+                    "{text}: '{before}' & '{designator}' only the last field can have a fraction"
+                ));
             }
             let slot = match (designator, in_time) {
                 ('Y', false) => &mut period.years,
@@ -81,7 +88,9 @@ impl Period {
                 ('H', true) => &mut period.hours,
                 ('M', true) => &mut period.minutes,
                 ('S', true) => &mut period.seconds,
-                ('Y' | 'W' | 'D', true) | ('H' | 'S', false) => return Err(format!("{text}: '{designator}' designator cannot occur here")),
+                ('Y' | 'W' | 'D', true) | ('H' | 'S', false) => {
+                    return Err(format!("{text}: '{designator}' designator cannot occur here"));
+                }
                 _ => {
                     let expected = if in_time { "'H', 'M', or 'S'" } else { "'Y', 'M', 'W', or 'D'" };
                     return Err(format!("{text}: expected a designator {expected} but found '{designator}'"));
@@ -111,13 +120,18 @@ impl Period {
 
     /// Nanoseconds of what is not counted by the calendar.
     fn clock_nanos(&self, with_days: bool) -> i128 {
-        let days = if with_days { self.weeks.nanos(7 * 86_400 * SECOND) + self.days.nanos(86_400 * SECOND) } else { 0 };
+        let days = if with_days {
+            self.weeks.nanos(7 * 86_400 * SECOND) + self.days.nanos(86_400 * SECOND)
+        } else {
+            0
+        };
         days + self.hours.nanos(3600 * SECOND) + self.minutes.nanos(60 * SECOND) + self.seconds.nanos(SECOND)
     }
 
     /// A time so much later, or earlier for a sign of -1; days beyond a month's end run on into the next.
     pub(crate) fn shift(&self, time: &Timestamp, sign: i64) -> Option<Timestamp> {
-        let whole = [self.years, self.months, self.weeks, self.days].iter().all(|amount| amount.billionths == 0);
+        let whole =
+            [self.years, self.months, self.weeks, self.days].iter().all(|amount| amount.billionths == 0);
         let zoned = time.zoned();
         if !whole {
             let nanos = i128::from(self.approximate_nanos()) * i128::from(sign);

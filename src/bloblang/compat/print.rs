@@ -159,7 +159,8 @@ impl Verb<'_> {
             match self.star() {
                 Some(width) => {
                     spec.minus |= width < 0;
-                    spec.width = usize::try_from(width.unsigned_abs()).ok().filter(|width| *width <= MAX_WIDTH);
+                    spec.width =
+                        usize::try_from(width.unsigned_abs()).ok().filter(|width| *width <= MAX_WIDTH);
                 }
                 None => printer.out.extend_from_slice(b"%!(BADWIDTH)"),
             }
@@ -246,7 +247,11 @@ impl Printer {
         }
         if let Some(text) = value.number_text() {
             let text = text.to_owned();
-            return if "vsxXq".contains(verb) { self.text(text.as_bytes(), verb, spec) } else { self.bad_text("json.Number", text.as_bytes(), verb, spec) };
+            return if "vsxXq".contains(verb) {
+                self.text(text.as_bytes(), verb, spec)
+            } else {
+                self.bad_text("json.Number", text.as_bytes(), verb, spec)
+            };
         }
         match value {
             Value::Float(n) => return self.float(value, *n, verb, spec),
@@ -273,7 +278,9 @@ impl Printer {
             return self.bad_text(go_type(value), &bytes, verb, spec);
         }
         match (value.as_bool(), verb) {
-            (Some(bool), 't' | 'v') => return self.pad(if bool { b"true" } else { b"false" }, &Spec { zero: false, ..*spec }),
+            (Some(bool), 't' | 'v') => {
+                return self.pad(if bool { b"true" } else { b"false" }, &Spec { zero: false, ..*spec });
+            }
             (Some(_), _) => return self.bad(value, verb, spec),
             _ => {}
         }
@@ -320,11 +327,18 @@ impl Printer {
         };
         match verb {
             'q' => {
-                let quoted = if spec.sharp && !cut.contains(&b'`') { format!("`{}`", lossy(&cut)) } else if spec.plus { quote_with(&cut, true) } else { quote_bytes(&cut) };
+                let quoted = if spec.sharp && !cut.contains(&b'`') {
+                    format!("`{}`", lossy(&cut))
+                } else if spec.plus {
+                    quote_with(&cut, true)
+                } else {
+                    quote_bytes(&cut)
+                };
                 self.pad(quoted.as_bytes(), spec);
             }
             'x' | 'X' => {
-                let taken = spec.precision.map_or(cut.as_slice(), |precision| cut.get(..precision).unwrap_or(&cut));
+                let taken =
+                    spec.precision.map_or(cut.as_slice(), |precision| cut.get(..precision).unwrap_or(&cut));
                 let mut hex = String::new();
                 for (at, byte) in taken.iter().enumerate() {
                     if spec.space && at > 0 {
@@ -350,7 +364,11 @@ impl Printer {
             'x' => (format!("{magnitude:x}"), if spec.sharp { "0x" } else { "" }),
             'X' => (format!("{magnitude:X}"), if spec.sharp { "0X" } else { "" }),
             'c' | 'q' | 'U' => {
-                let char = u32::try_from(magnitude).ok().filter(|_| !negative).and_then(char::from_u32).unwrap_or('\u{FFFD}');
+                let char = u32::try_from(magnitude)
+                    .ok()
+                    .filter(|_| !negative)
+                    .and_then(char::from_u32)
+                    .unwrap_or('\u{FFFD}');
                 let shown = match verb {
                     'c' => char.to_string(),
                     'U' => format!("U+{magnitude:04X}"),
@@ -361,7 +379,15 @@ impl Printer {
             }
             _ => return self.bad(value, verb, spec),
         };
-        let sign = if negative { "-" } else if spec.plus { "+" } else if spec.space { " " } else { "" };
+        let sign = if negative {
+            "-"
+        } else if spec.plus {
+            "+"
+        } else if spec.space {
+            " "
+        } else {
+            ""
+        };
         let mut wanted = spec.precision.unwrap_or(0);
         if spec.zero && !spec.minus && spec.precision.is_none() {
             wanted = spec.width.unwrap_or(0).saturating_sub(sign.len() + prefix.len());
@@ -373,7 +399,13 @@ impl Printer {
     fn float(&mut self, value: &Value, number: f64, verb: char, spec: &Spec) {
         let body = match verb {
             _ if !number.is_finite() => {
-                let text = if number.is_nan() { "NaN" } else if number > 0.0 { "+Inf" } else { "-Inf" };
+                let text = if number.is_nan() {
+                    "NaN"
+                } else if number > 0.0 {
+                    "+Inf"
+                } else {
+                    "-Inf"
+                };
                 let text = if spec.plus { text } else { text.trim_start_matches('+') };
                 let text = if number.is_infinite() && number > 0.0 && verb == 'v' { "+Inf" } else { text };
                 return self.pad(text.as_bytes(), &Spec { zero: false, ..*spec });
@@ -382,15 +414,29 @@ impl Printer {
             'e' | 'E' => super::exponent(number.abs(), spec.precision.unwrap_or(6)),
             'g' | 'G' | 'v' => match (spec.precision, value) {
                 (Some(precision), _) => super::general(number.abs(), precision),
-                (None, Value::Narrow(Narrow::Float32(narrow))) => crate::number::format_shortest32(narrow.abs()),
+                (None, Value::Narrow(Narrow::Float32(narrow))) => {
+                    crate::number::format_shortest32(narrow.abs())
+                }
                 (None, _) => crate::number::format_shortest(number.abs()),
             },
             _ => return self.bad(value, verb, spec),
         };
         let body = if verb.is_uppercase() { body.to_uppercase() } else { body };
         let negative = number.is_sign_negative();
-        let sign = if negative { "-" } else if spec.plus { "+" } else if spec.space { " " } else { "" };
-        let zeros = if spec.zero && !spec.minus { spec.width.unwrap_or(0).saturating_sub(sign.len() + body.len()) } else { 0 };
+        let sign = if negative {
+            "-"
+        } else if spec.plus {
+            "+"
+        } else if spec.space {
+            " "
+        } else {
+            ""
+        };
+        let zeros = if spec.zero && !spec.minus {
+            spec.width.unwrap_or(0).saturating_sub(sign.len() + body.len())
+        } else {
+            0
+        };
         self.pad(format!("{sign}{}{body}", "0".repeat(zeros)).as_bytes(), &Spec { zero: false, ..*spec });
     }
 }
@@ -414,12 +460,24 @@ mod tests {
             ("%s", vec![Value::from("a"), Value::Int(1)], "a%!(EXTRA int64=1)"),
             ("%", vec![], "%!(NOVERB)"),
             ("100%%", vec![], "100%"),
-            ("%.2f|%8.3f|%e", vec![Value::Float(1.5), Value::Float(-1.5), Value::Float(1234.5)], "1.50|  -1.500|1.234500e+03"),
+            (
+                "%.2f|%8.3f|%e",
+                vec![Value::Float(1.5), Value::Float(-1.5), Value::Float(1234.5)],
+                "1.50|  -1.500|1.234500e+03",
+            ),
             ("%q %x", vec![Value::from("a\"b"), Value::from("hi")], "\"a\\\"b\" 6869"),
             ("%[2]v %[1]v", vec![Value::Int(1), Value::Int(2)], "2 1"),
-            ("%v", vec![Value::parse_json(&br#"{"b":[1,"x"],"a":true}"#[..]).unwrap()], "map[a:true b:[1 x]]"),
+            (
+                "%v",
+                vec![Value::parse_json(&br#"{"b":[1,"x"],"a":true}"#[..]).unwrap()],
+                "map[a:true b:[1 x]]",
+            ),
             ("%z", vec![Value::Int(1)], "%!z(int64=1)"),
-            ("%05d %5.2f", vec![Value::Number("5".into()), Value::Number("2.5".into())], "%!d(json.Number=00005) %!f(json.Number=   2.)"),
+            (
+                "%05d %5.2f",
+                vec![Value::Number("5".into()), Value::Number("2.5".into())],
+                "%!d(json.Number=00005) %!f(json.Number=   2.)",
+            ),
             ("%t %v", vec![Value::Bool(true), Value::Float(1e6)], "true 1e+06"),
             ("%T %T", vec![Value::Float(1.0), Value::Null], "float64 <nil>"),
             ("%v", vec![Value::bytes(&b"hi"[..])], "[104 105]"),

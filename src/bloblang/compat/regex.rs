@@ -13,9 +13,10 @@ const MAX_REPEAT: u32 = 1000;
 /// Compiles a pattern; the error reads as the reference's.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     let problem = |text: &str| format!("error parsing regexp: {text}");
-    let translated = Translator { chars: pattern.chars().collect(), at: 0, out: String::new(), groups: Vec::new() }
-        .run()
-        .map_err(|text| problem(&text))?;
+    let translated =
+        Translator { chars: pattern.chars().collect(), at: 0, out: String::new(), groups: Vec::new() }
+            .run()
+            .map_err(|text| problem(&text))?;
     RegexBuilder::new(&translated).size_limit(MAX_SIZE).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => problem("expression too large"),
         _ => problem(&format!("invalid pattern: `{pattern}`")),
@@ -110,7 +111,13 @@ impl Translator {
     }
 
     /// Writes a repetition operator, with its laziness.
-    fn repetition(&mut self, start: usize, before: Option<usize>, repeatable: bool, operator: &str) -> Result<(), String> {
+    fn repetition(
+        &mut self,
+        start: usize,
+        before: Option<usize>,
+        repeatable: bool,
+        operator: &str,
+    ) -> Result<(), String> {
         let lazy = self.peek(0) == Some('?');
         if lazy {
             self.at += 1;
@@ -209,7 +216,9 @@ impl Translator {
 
     /// Reads an escape outside or inside a class.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
-        let Some(char) = self.peek(1) else { return Err("trailing backslash at end of expression: ``".to_owned()) };
+        let Some(char) = self.peek(1) else {
+            return Err("trailing backslash at end of expression: ``".to_owned());
+        };
         let start = self.at;
         self.at += 2;
         let ascii = match char {
@@ -260,7 +269,12 @@ impl Translator {
                         self.out.push(name);
                         self.at += 1;
                     }
-                    None => return Err(format!("invalid character class range: `{}`", self.text(start, self.at))),
+                    None => {
+                        return Err(format!(
+                            "invalid character class range: `{}`",
+                            self.text(start, self.at)
+                        ));
+                    }
                 }
             }
             'x' => self.hex(start)?,

@@ -172,7 +172,11 @@ fn write(out: &mut String, time: &Timestamp, directive: char, flags: Flags) -> b
         'l' => number(out, if hour % 12 == 0 { 12 } else { hour % 12 }, 2, ' ', flags),
         'I' => zero(out, if hour % 12 == 0 { 12 } else { hour % 12 }, 2),
         'p' => text(out, if hour < 12 { "AM" } else { "PM" }, flags),
-        'P' => text(out, if hour < 12 { "AM" } else { "PM" }, Flags { swap: !(flags.upper || flags.swap), ..flags }),
+        'P' => text(
+            out,
+            if hour < 12 { "AM" } else { "PM" },
+            Flags { swap: !(flags.upper || flags.swap), ..flags },
+        ),
         'M' => zero(out, zoned.minute().into(), 2),
         'S' => zero(out, zoned.second().into(), 2),
         's' => number(out, time.unix_seconds(), 0, ' ', flags),
@@ -271,7 +275,12 @@ impl Reader<'_> {
         Err(format!("expected '{char}'"))
     }
 
-    fn int(&mut self, size: usize, range: std::ops::RangeInclusive<i64>, directive: char) -> Result<i64, String> {
+    fn int(
+        &mut self,
+        size: usize,
+        range: std::ops::RangeInclusive<i64>,
+        directive: char,
+    ) -> Result<i64, String> {
         let start = self.at;
         let mut value = 0i64;
         while self.at - start < size {
@@ -412,7 +421,8 @@ impl Reader<'_> {
         self.at += 1;
         let hours = self.int(2, 0..=23, 'z')?;
         self.at += usize::from(self.peek() == Some(b':'));
-        let minutes = if self.peek().is_some_and(|byte| byte.is_ascii_digit()) { self.int(2, 0..=59, 'z')? } else { 0 };
+        let minutes =
+            if self.peek().is_some_and(|byte| byte.is_ascii_digit()) { self.int(2, 0..=59, 'z')? } else { 0 };
         let seconds = i32::try_from(sign * (hours * 60 + minutes) * 60).map_err(|_| cannot('z'))?;
         self.fields.zone = TimeZone::fixed(Offset::from_seconds(seconds).map_err(|_| cannot('z'))?);
         Ok(())
@@ -472,7 +482,13 @@ mod tests {
         ] {
             assert_eq!(parse(text, pattern).unwrap().to_string(), want, "{pattern}");
         }
-        assert_eq!(parse("20 x", "%y %q").unwrap_err(), "failed to parse \"20 x\" with \"%y %q\": unexpected format \"%q\"");
-        assert_eq!(parse("2020x", "%Y").unwrap_err(), "failed to parse \"2020x\" with \"%Y\": unparsed string \"x\"");
+        assert_eq!(
+            parse("20 x", "%y %q").unwrap_err(),
+            "failed to parse \"20 x\" with \"%y %q\": unexpected format \"%q\""
+        );
+        assert_eq!(
+            parse("2020x", "%Y").unwrap_err(),
+            "failed to parse \"2020x\" with \"%Y\": unparsed string \"x\""
+        );
     }
 }

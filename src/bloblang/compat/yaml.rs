@@ -55,10 +55,18 @@ fn is_float(text: &str) -> bool {
 /// A date, or a date and time.
 fn timestamp(text: &str) -> Option<Timestamp> {
     // Four digits and a dash: worth a closer look.
-    if text.len() < 8 || text.as_bytes().get(4) != Some(&b'-') || !text.bytes().take(4).all(|byte| byte.is_ascii_digit()) {
+    if text.len() < 8
+        || text.as_bytes().get(4) != Some(&b'-')
+        || !text.bytes().take(4).all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
-    let layouts = ["2006-1-2T15:4:5.999999999Z07:00", "2006-1-2t15:4:5.999999999Z07:00", "2006-1-2 15:4:5.999999999", "2006-1-2"];
+    let layouts = [
+        "2006-1-2T15:4:5.999999999Z07:00",
+        "2006-1-2t15:4:5.999999999Z07:00",
+        "2006-1-2 15:4:5.999999999",
+        "2006-1-2",
+    ];
     layouts.iter().find_map(|layout| super::layout::parse(layout, text).ok())
 }
 
@@ -68,7 +76,16 @@ mod tests {
 
     #[test]
     fn plain_scalars() {
-        for (text, want) in [("1", "1"), ("0x1F", "31"), ("0o17", "15"), ("017", "15"), ("1_000", "1000"), ("1.50", "1.5"), ("~", "null"), ("2020-01-02", "\"2020-01-02T00:00:00Z\"")] {
+        for (text, want) in [
+            ("1", "1"),
+            ("0x1F", "31"),
+            ("0o17", "15"),
+            ("017", "15"),
+            ("1_000", "1000"),
+            ("1.50", "1.5"),
+            ("~", "null"),
+            ("2020-01-02", "\"2020-01-02T00:00:00Z\""),
+        ] {
             assert_eq!(resolve(text).unwrap().to_json(), want, "{text}");
         }
         for text in ["yes", "1.2.3", "a", "-", "1:30", "2020-13-01", "."] {

@@ -68,7 +68,8 @@ pub(crate) fn object(members: Vec<(Key, Expr)>) -> Result<Expr, String> {
         };
         named.push((key, value));
     }
-    let fixed = |member: &(Key, Expr)| matches!(member, (Key::Literal(_), value) if value.literal().is_some());
+    let fixed =
+        |member: &(Key, Expr)| matches!(member, (Key::Literal(_), value) if value.literal().is_some());
     if !named.iter().all(fixed) {
         return Ok(Expr::Object(named.into()));
     }
@@ -103,7 +104,9 @@ pub(crate) fn arithmetic(operands: Vec<Expr>, operators: &[Operator]) -> Result<
         for (n, operand) in operands.into_iter().enumerate() {
             let before = n.checked_sub(1).and_then(|n| operators.get(n)).copied();
             match (before, bound.pop()) {
-                (Some(operator), Some(left)) if tier(operator) == level => bound.push(binary(operator, left, operand)?),
+                (Some(operator), Some(left)) if tier(operator) == level => {
+                    bound.push(binary(operator, left, operand)?)
+                }
                 (before, left) => {
                     rest.extend(before);
                     bound.extend(left);

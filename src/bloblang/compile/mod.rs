@@ -388,7 +388,11 @@ impl Call {
             (Some(_), _) => format!("method {name}").into(),
             (None, Some(path)) if name == "json" => format!("json path `{path}`").into(),
             (None, Some(key)) if matches!(name, "meta" | "metadata" | "root_meta") => {
-                if key.is_empty() { format!("{name} object").into() } else { format!("{name} field {key}").into() }
+                if key.is_empty() {
+                    format!("{name} object").into()
+                } else {
+                    format!("{name} field {key}").into()
+                }
             }
             (None, _) => format!("function {name}").into(),
         }

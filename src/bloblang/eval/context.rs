@@ -16,12 +16,15 @@ use crate::value::{Kind, Segment, Value, split_dot_path};
 const MESSAGE: Traits = Traits { message: true, ..Traits::PLAIN };
 const IMPURE: Traits = Traits { impure: true, ..Traits::PLAIN };
 const COUNT: ParamKind = ParamKind::Query { scalars: true };
-const KEY: &[Param] = &[Param::string("key", "The key; without it, everything.").default(Default::String(""))];
+const KEY: &[Param] =
+    &[Param::string("key", "The key; without it, everything.").default(Default::String(""))];
 
 /// The family.
 pub(super) static FUNCTIONS: &[Spec] = &[
-    Spec::function("batch_index", "Position of the message in its batch.", &[], |cx, _| Ok(Value::Int(cx.index)))
-        .traits(MESSAGE),
+    Spec::function("batch_index", "Position of the message in its batch.", &[], |cx, _| {
+        Ok(Value::Int(cx.index))
+    })
+    .traits(MESSAGE),
     Spec::function("batch_size", "Number of messages of the batch.", &[], |cx, _| {
         Ok(Value::Int(i64::try_from(cx.batch_size()).unwrap_or(i64::MAX)))
     })
@@ -29,7 +32,7 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     Spec::function("content", "The raw content of the message, as bytes.", &[], |cx, _| {
         Ok(cx.content().map_or(Value::Null, Value::bytes))
     })
-        .traits(MESSAGE),
+    .traits(MESSAGE),
     Spec::function(
         "json",
         "A field of the message as it came, by dot path.",
@@ -46,12 +49,15 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         Ok(read_text(cx.input_metadata(), args))
     })
     .traits(MESSAGE),
-    Spec::function("root_meta", "A metadata value of the new message, as a string.", KEY, |cx, args| {
-        match &cx.metadata {
+    Spec::function(
+        "root_meta",
+        "A metadata value of the new message, as a string.",
+        KEY,
+        |cx, args| match &cx.metadata {
             Some(metadata) => Ok(read_text(Some(metadata), args)),
             None => Err(Fault::new("root metadata cannot be queried in this context")),
-        }
-    })
+        },
+    )
     .traits(MESSAGE),
     Spec::function("error", "The text of the message's error, or null.", &[], |cx, _| {
         Ok(error(cx, |error| Some(&error.text)))
@@ -77,7 +83,8 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         Ok(Value::String(Text::EMPTY))
     })
     .traits(MESSAGE),
-    Spec::function("tracing_span", "The span of the message, or null.", &[], |_, _| Ok(Value::Null)).traits(MESSAGE),
+    Spec::function("tracing_span", "The span of the message, or null.", &[], |_, _| Ok(Value::Null))
+        .traits(MESSAGE),
     Spec::function("deleted", "What is assigned it is deleted.", &[], |_, _| Ok(Value::Delete)),
     Spec::function("nothing", "What is assigned it stays as it is.", &[], |_, _| Ok(Value::Nothing)),
     Spec::function(
@@ -86,8 +93,13 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         &[Param::string("name", "Name of the variable.")],
         |_, args| Err(Fault::new(format!("variable '{}' undefined", args.str(0)))),
     ),
-    Spec::function("count", "Counts its calls, by name and process.", &[Param::string("name", "Name of it.")], count)
-        .traits(IMPURE),
+    Spec::function(
+        "count",
+        "Counts its calls, by name and process.",
+        &[Param::string("name", "Name of it.")],
+        count,
+    )
+    .traits(IMPURE),
     Spec::function(
         "counter",
         "Counts its calls, from a least number to a greatest and again.",
@@ -180,7 +192,9 @@ struct Counter {
 }
 
 fn counter(cx: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
-    let Some(state) = args.prepared::<Mutex<Option<Counter>>>() else { return Err(Fault::new("counter has no state")) };
+    let Some(state) = args.prepared::<Mutex<Option<Counter>>>() else {
+        return Err(Fault::new("counter has no state"));
+    };
     // Queries run outside the lock, since they may come back to this very counter.
     let known = state.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     if !known {

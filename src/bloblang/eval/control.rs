@@ -34,7 +34,12 @@ pub(super) static METHODS: &[Spec] = &[
         &[Param::int("index", "Position of the message; negative ones count from the end.")],
         from,
     ),
-    Spec::lazy("from_all", "Runs the target as seen from each message of the batch, and yields an array.", &[], from_all),
+    Spec::lazy(
+        "from_all",
+        "Runs the target as seen from each message of the batch, and yields an array.",
+        &[],
+        from_all,
+    ),
     Spec::lazy(
         "map",
         "Runs a query with the target as its context.",

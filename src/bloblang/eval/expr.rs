@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use super::{Cx, This, Variable, go, operators};
-use crate::compile::{Base, Binary, Branch, Call, Case, Expr, Field, Key, Lambda, Operator, Test};
 use crate::compile::coerce;
+use crate::compile::{Base, Binary, Branch, Call, Case, Expr, Field, Key, Lambda, Operator, Test};
 use crate::error::Fault;
 use crate::object::Object;
 use crate::spec::{Arg, Args, Body, ParamKind, Params};
@@ -216,7 +216,8 @@ impl Cx<'_> {
                     },
                     Test::Query(query) => {
                         let result = cx.run(query);
-                        let value = result.map_err(|fault| fault.context(format!("failed to check match case {n}")))?;
+                        let value = result
+                            .map_err(|fault| fault.context(format!("failed to check match case {n}")))?;
                         value.as_bool() == Some(true)
                     }
                 };
@@ -260,14 +261,18 @@ impl Cx<'_> {
                 continue;
             };
             let (name, kind) = match call.spec.params {
-                Params::Fixed(params) => params.get(n).map_or(("", ParamKind::Any), |param| (param.name, param.kind)),
+                Params::Fixed(params) => {
+                    params.get(n).map_or(("", ParamKind::Any), |param| (param.name, param.kind))
+                }
                 Params::Variadic => ("", ParamKind::Any),
             };
             let value = self.run(&query.0).and_then(|value| coerce(kind, value)).map_err(|fault| {
                 let what = if call.target.is_some() { "method" } else { "function" };
                 // Unnamed arguments are called by their position among the evaluated ones.
                 let name = if name.is_empty() { dynamic.to_string() } else { name.to_owned() };
-                fault.context(format!("failed to extract input arg '{name}'")).context(format!("{what} '{}'", call.spec.name))
+                fault
+                    .context(format!("failed to extract input arg '{name}'"))
+                    .context(format!("{what} '{}'", call.spec.name))
             })?;
             dynamic += 1;
             resolved.push(Some(value));

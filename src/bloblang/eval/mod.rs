@@ -99,7 +99,13 @@ static NO_MAPS: Maps = Maps::EMPTY;
 
 impl<'a> Cx<'a> {
     /// An evaluation of a mapping for one message.
-    pub(crate) fn new(batch: &'a [Message], home: usize, maps: &'a Maps, slots: usize, scratch: &mut Scratch) -> Self {
+    pub(crate) fn new(
+        batch: &'a [Message],
+        home: usize,
+        maps: &'a Maps,
+        slots: usize,
+        scratch: &mut Scratch,
+    ) -> Self {
         let mut variables = std::mem::take(&mut scratch.variables);
         variables.clear();
         variables.resize_with(slots, || None);

@@ -27,7 +27,9 @@ pub(crate) fn operate(
         Operator::Subtract => numeric(left, right, i64::wrapping_sub, u64::wrapping_sub, |a, b| a - b),
         Operator::Multiply => numeric(left, right, i64::wrapping_mul, u64::wrapping_mul, |a, b| a * b),
         Operator::Divide => match (left.as_number(), right.as_number()) {
-            (Some(left), Some(right)) if right.to_f64() != 0.0 => Some(Value::Float(left.to_f64() / right.to_f64())),
+            (Some(left), Some(right)) if right.to_f64() != 0.0 => {
+                Some(Value::Float(left.to_f64() / right.to_f64()))
+            }
             (Some(_), Some(_)) => return Err(by_zero(right_expr)),
             _ => None,
         },

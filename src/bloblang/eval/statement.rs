@@ -51,8 +51,8 @@ impl Cx<'_> {
         for (n, (condition, statements)) in branches.iter().enumerate() {
             if let Some(condition) = condition {
                 let result = self.run(condition);
-                let value =
-                    result.map_err(|fault| fault.context(format!("failed to check if condition {}", n + 1)))?;
+                let value = result
+                    .map_err(|fault| fault.context(format!("failed to check if condition {}", n + 1)))?;
                 match value.as_bool() {
                     Some(true) => {}
                     Some(false) => continue,
@@ -121,7 +121,8 @@ impl Cx<'_> {
             let common = path.iter().zip(alias.iter()).take_while(|(a, b)| same(a, b)).count();
             let replaced = common == path.len();
             // An item appended makes a new array, one deleted moves those behind it.
-            let appended = common == alias.len() && path.get(common).is_some_and(|next| next.text().as_bytes() == b"-");
+            let appended =
+                common == alias.len() && path.get(common).is_some_and(|next| next.text().as_bytes() == b"-");
             let moved = deletes && common + 1 == path.len();
             if replaced || appended || moved {
                 *variable = Variable::Value(root.get_path(alias).unwrap_or_default());

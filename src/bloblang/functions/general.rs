@@ -8,11 +8,13 @@ use crate::spec::{Args, Default, Param, Prepared, Spec};
 use crate::value::Value;
 
 pub(super) static FAMILY: &[Spec] = &[
-    Spec::function("bytes", "So many zero bytes.", &[Param::int("length", "How many.")], bytes).prepared(check_bytes),
+    Spec::function("bytes", "So many zero bytes.", &[Param::int("length", "How many.")], bytes)
+        .prepared(check_bytes),
     Spec::function("pi", "The ratio of a circle's circumference to its diameter.", &[], |_, _| {
         Ok(Value::Float(std::f64::consts::PI))
     }),
-    Spec::function("range", "Integers from a start up to, but not including, a stop.", RANGE, range).prepared(check_range),
+    Spec::function("range", "Integers from a start up to, but not including, a stop.", RANGE, range)
+        .prepared(check_range),
     Spec::function("throw", "Fails with a text.", &[Param::string("why", "The text.")], throw),
 ];
 

@@ -21,14 +21,22 @@ pub(super) static FAMILY: &[Spec] = &[
         Ok(Timestamp::new(ZonedDateTime::now()).to_string().into())
     })
     .traits(IMPURE),
-    Spec::function("timestamp_unix", "Seconds since 1970.", &[], |_, _| Ok(Value::Int(since_1970(1_000_000_000))))
-        .traits(IMPURE),
-    Spec::function("timestamp_unix_milli", "Milliseconds since 1970.", &[], |_, _| Ok(Value::Int(since_1970(1_000_000))))
-        .traits(IMPURE),
-    Spec::function("timestamp_unix_micro", "Microseconds since 1970.", &[], |_, _| Ok(Value::Int(since_1970(1000))))
-        .traits(IMPURE),
-    Spec::function("timestamp_unix_nano", "Nanoseconds since 1970.", &[], |_, _| Ok(Value::Int(since_1970(1))))
-        .traits(IMPURE),
+    Spec::function("timestamp_unix", "Seconds since 1970.", &[], |_, _| {
+        Ok(Value::Int(since_1970(1_000_000_000)))
+    })
+    .traits(IMPURE),
+    Spec::function("timestamp_unix_milli", "Milliseconds since 1970.", &[], |_, _| {
+        Ok(Value::Int(since_1970(1_000_000)))
+    })
+    .traits(IMPURE),
+    Spec::function("timestamp_unix_micro", "Microseconds since 1970.", &[], |_, _| {
+        Ok(Value::Int(since_1970(1000)))
+    })
+    .traits(IMPURE),
+    Spec::function("timestamp_unix_nano", "Nanoseconds since 1970.", &[], |_, _| {
+        Ok(Value::Int(since_1970(1)))
+    })
+    .traits(IMPURE),
 ];
 
 const ENV: &[Param] = &[
@@ -64,7 +72,9 @@ fn env(_: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
 }
 
 fn read(path: &str) -> Result<Value, Fault> {
-    std::fs::read(path).map(Value::bytes).map_err(|error| Fault::new(crate::compat::file_error("open", path, &error)))
+    std::fs::read(path)
+        .map(Value::bytes)
+        .map_err(|error| Fault::new(crate::compat::file_error("open", path, &error)))
 }
 
 fn read_file(args: &Args<'_>) -> Result<Prepared, Fault> {
@@ -80,7 +90,8 @@ fn file(_: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
 }
 
 fn hostname(_: &mut Cx<'_>, _: &Args<'_>) -> Result<Value, Fault> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"));
     match name {
         Ok(name) => Ok(name.trim().into()),
         Err(error) => Err(Fault::new(format!("hostname: {error}"))),

@@ -14,10 +14,17 @@ const IMPURE: Traits = Traits { impure: true, ..Traits::PLAIN };
 
 pub(super) static FAMILY: &[Spec] = &[
     Spec::function("ksuid", "An identifier that sorts by time.", &[], ksuid).traits(IMPURE),
-    Spec::function("nanoid", "A short random identifier.", NANOID, nanoid).prepared(check_nanoid).traits(IMPURE),
-    Spec::function("random_int", "A random integer, of a sequence the seed determines.", RANDOM_INT, random_int)
-        .prepared(prepare_random_int)
+    Spec::function("nanoid", "A short random identifier.", NANOID, nanoid)
+        .prepared(check_nanoid)
         .traits(IMPURE),
+    Spec::function(
+        "random_int",
+        "A random integer, of a sequence the seed determines.",
+        RANDOM_INT,
+        random_int,
+    )
+    .prepared(prepare_random_int)
+    .traits(IMPURE),
     Spec::function("uuid_v4", "A random UUID.", &[], uuid_v4).traits(IMPURE),
     Spec::function("uuid_v7", "A UUID that sorts by time.", UUID_V7, uuid_v7).traits(IMPURE),
 ];
@@ -27,7 +34,8 @@ const NANOID: &[Param] = &[
     Param::string("alphabet", "The characters to choose from; needs a length.").optional(),
 ];
 const RANDOM_INT: &[Param] = &[
-    Param::new("seed", ParamKind::Query { scalars: true }, "The seed, found out once.").default(Default::Int(0)),
+    Param::new("seed", ParamKind::Query { scalars: true }, "The seed, found out once.")
+        .default(Default::Int(0)),
     Param::int("min", "The least.").default(Default::Int(0)).fixed(),
     Param::int("max", "The greatest.").default(Default::Int(i64::MAX - 1)).fixed(),
 ];
@@ -145,7 +153,9 @@ fn prepare_random_int(args: &Args<'_>) -> Result<Prepared, Fault> {
 
 fn random_int(cx: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
     let (min, max) = (args.int(1).unwrap_or(0), args.int(2).unwrap_or(i64::MAX - 1));
-    let Some(sequence) = args.prepared::<Sequence>() else { return Err(Fault::new("the generator was not prepared")) };
+    let Some(sequence) = args.prepared::<Sequence>() else {
+        return Err(Fault::new("the generator was not prepared"));
+    };
     let seeded = sequence.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     // The seed is found out without the lock, as it may be any query.
     let seed = match args.query(0) {

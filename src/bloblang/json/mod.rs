@@ -151,7 +151,9 @@ impl Doc {
     #[inline]
     pub(crate) fn key_is(&self, node: Node, key: &[u8], prefix: u64) -> bool {
         if node.kind() == Kind::Plain && self.flags.utf8 {
-            node.len() == key.len() && self.prefix(node) == prefix && (key.len() <= 8 || self.raw(node) == key)
+            node.len() == key.len()
+                && self.prefix(node) == prefix
+                && (key.len() <= 8 || self.raw(node) == key)
         } else {
             *self.string(node) == *key
         }
@@ -243,7 +245,8 @@ mod tests {
 
     #[test]
     fn members_are_found_the_last_of_equal_keys_winning() {
-        let doc = Doc::parse(Bytes::from_static(br#" {"a":1,"long key here":[1,{"x":null},3],"\u0061":2} "#)).unwrap();
+        let doc = Doc::parse(Bytes::from_static(br#" {"a":1,"long key here":[1,{"x":null},3],"\u0061":2} "#))
+            .unwrap();
         let at = doc.member(0, b"a", prefix(b"a")).unwrap();
         assert_eq!(doc.raw(doc.node(at)), b"2");
         let list = doc.member(0, b"long key here", prefix(b"long key here")).unwrap();
@@ -256,7 +259,22 @@ mod tests {
 
     #[test]
     fn bad_documents_are_refused() {
-        for bad in ["", " ", "{", "[1,]", "{\"a\":}", "nul", "01", "1.", "\"\n\"", "\"\\x\"", "1 2", "{\"a\" 1}", "-", "\"\\u12g4\""] {
+        for bad in [
+            "",
+            " ",
+            "{",
+            "[1,]",
+            "{\"a\":}",
+            "nul",
+            "01",
+            "1.",
+            "\"\n\"",
+            "\"\\x\"",
+            "1 2",
+            "{\"a\" 1}",
+            "-",
+            "\"\\u12g4\"",
+        ] {
             assert!(Doc::parse(Bytes::from_static(bad.as_bytes())).is_err(), "{bad}");
         }
         let deep = "[".repeat(10_001) + &"]".repeat(10_001);

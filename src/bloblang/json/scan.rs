@@ -116,7 +116,14 @@ mod tests {
 
     #[test]
     fn numbers_end_where_the_grammar_says() {
-        for (text, end) in [("-0.5e+10,", Some(8)), ("0123", Some(1)), ("-", None), ("1.e", None), ("1e", None), ("12]", Some(2))] {
+        for (text, end) in [
+            ("-0.5e+10,", Some(8)),
+            ("0123", Some(1)),
+            ("-", None),
+            ("1.e", None),
+            ("1e", None),
+            ("12]", Some(2)),
+        ] {
             assert_eq!(number_end(text.as_bytes(), 0), end, "{text}");
         }
     }

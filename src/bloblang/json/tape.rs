@@ -195,7 +195,11 @@ impl Cursor<'_> {
     fn literal(&mut self, text: &[u8], kind: Kind) -> Result<Node, Failure> {
         let start = self.at;
         self.at += text.len();
-        if self.bytes.get(start..self.at) == Some(text) { Ok(node(start, kind, text.len())) } else { Err(Failure::Syntax) }
+        if self.bytes.get(start..self.at) == Some(text) {
+            Ok(node(start, kind, text.len()))
+        } else {
+            Err(Failure::Syntax)
+        }
     }
 }
 
@@ -227,7 +231,8 @@ impl Parser {
         let (key, canonical) = cursor.string()?;
         nodes.push(key);
         if open.canonical {
-            let text = |(offset, len): (usize, usize)| cursor.bytes.get(offset..offset + len).unwrap_or_default();
+            let text =
+                |(offset, len): (usize, usize)| cursor.bytes.get(offset..offset + len).unwrap_or_default();
             let this = (key.offset(), key.len());
             // Escaped keys do not order as their text does.
             let plain = canonical && key.kind() == Kind::Plain;
@@ -259,7 +264,10 @@ impl Parser {
                         return Err(Failure::Depth);
                     }
                     stack.push(open);
-                    #[expect(clippy::cast_possible_truncation, reason = "documents are at most MAX_BYTES long")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "documents are at most MAX_BYTES long"
+                    )]
                     let index = nodes.len() as u32;
                     let object = bracket == b'{';
                     open = Open { index, object, canonical: true, count: 0, last: (0, 0) };

@@ -270,7 +270,10 @@ pub(crate) fn sort_members(doc: &Doc, index: u32, order: &mut Order) {
         }
     }
     if !few {
-        order.get_mut(base..).unwrap_or_default().sort_by(|a, b| a.0.cmp(&b.0).then_with(|| text(a).cmp(text(b))));
+        order
+            .get_mut(base..)
+            .unwrap_or_default()
+            .sort_by(|a, b| a.0.cmp(&b.0).then_with(|| text(a).cmp(text(b))));
     }
     if repeated || !few {
         keep_last(order, base, |a, b| a.0 == b.0 && text(a) == text(b));
@@ -290,7 +293,8 @@ fn sort_escaped(doc: &Doc, index: u32, order: &mut Order) {
 /// Of neighbours that are the same, keeps the last.
 #[inline]
 fn keep_last(order: &mut Order, base: usize, same: impl Fn(&(u64, u32), &(u64, u32)) -> bool) {
-    let duplicated = |members: &[(u64, u32)]| members.windows(2).any(|pair| matches!(pair, [a, b] if same(a, b)));
+    let duplicated =
+        |members: &[(u64, u32)]| members.windows(2).any(|pair| matches!(pair, [a, b] if same(a, b)));
     if !duplicated(order.get(base..).unwrap_or_default()) {
         return;
     }
@@ -363,12 +367,18 @@ mod tests {
     fn output_is_canonical() {
         for (text, want) in [
             (r#"{ "b" : 1.50 , "a" : [ ] }"#, r#"{"a":[],"b":1.50}"#),
-            (r#"{"b":{"d":1,"c":{"y":{},"x":2}},"a":[{"k":1,"j":2}]}"#, r#"{"a":[{"j":2,"k":1}],"b":{"c":{"x":2,"y":{}},"d":1}}"#),
+            (
+                r#"{"b":{"d":1,"c":{"y":{},"x":2}},"a":[{"k":1,"j":2}]}"#,
+                r#"{"a":[{"j":2,"k":1}],"b":{"c":{"x":2,"y":{}},"d":1}}"#,
+            ),
             (r#"{"a":1,"a":2,"b":3,"a":4}"#, r#"{"a":4,"b":3}"#),
             (r#"{"a":1,"\u0061":2}"#, r#"{"a":2}"#),
             (r#""\u003c\/\u2028\ud800""#, "\"</\\u2028\u{FFFD}\""),
             (r#"["\u0001\u001f\b"]"#, r#"["\u0001\u001f\b"]"#),
-            (r#"{"aaaaaaaab":1,"aaaaaaaaa":2,"aaaaaaaa":3}"#, r#"{"aaaaaaaa":3,"aaaaaaaaa":2,"aaaaaaaab":1}"#),
+            (
+                r#"{"aaaaaaaab":1,"aaaaaaaaa":2,"aaaaaaaa":3}"#,
+                r#"{"aaaaaaaa":3,"aaaaaaaaa":2,"aaaaaaaab":1}"#,
+            ),
         ] {
             assert_eq!(written(text, Style::Plain), want);
         }
@@ -377,8 +387,14 @@ mod tests {
 
     #[test]
     fn many_members_sort_too() {
-        let text = format!("{{{}}}", (0..40).rev().map(|n| format!("\"key number {n:02}\":{n}")).collect::<Vec<_>>().join(","));
-        let want = format!("{{{}}}", (0..40).map(|n| format!("\"key number {n:02}\":{n}")).collect::<Vec<_>>().join(","));
+        let text = format!(
+            "{{{}}}",
+            (0..40).rev().map(|n| format!("\"key number {n:02}\":{n}")).collect::<Vec<_>>().join(",")
+        );
+        let want = format!(
+            "{{{}}}",
+            (0..40).map(|n| format!("\"key number {n:02}\":{n}")).collect::<Vec<_>>().join(",")
+        );
         assert_eq!(written(&text, Style::Plain), want);
     }
 

@@ -15,7 +15,9 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::method("all", "Whether all items pass a test; false for none.", TEST, all),
     Spec::method("any", "Whether an item passes a test.", TEST, any),
     Spec::method("append", "Adds items to the end.", &[], append).variadic(),
-    Spec::plugin("concat", "Adds the items of other arrays to the end.", &[], concat).variadic().prepared(check_arrays),
+    Spec::plugin("concat", "Adds the items of other arrays to the end.", &[], concat)
+        .variadic()
+        .prepared(check_arrays),
     Spec::method("contains", "Whether an item, a member or a substring is there.", CONTAINS, contains),
     Spec::method("enumerated", "Each item with its position.", &[], enumerated),
     Spec::method("filter", "The items or members that pass a test.", TEST, filter),
@@ -37,11 +39,15 @@ const TEST: &[Param] = &[Param::query("test", "The test.")];
 const QUERY: &[Param] = &[Param::query("query", "What to run on each.")];
 const CONTAINS: &[Param] = &[Param::any("value", "What to look for.")];
 const FIND: &[Param] = &[Param::any("value", "What to look for.")];
-const FOLD: &[Param] =
-    &[Param::any("initial", "The first tally."), Param::query("query", "Makes a tally of `tally` and `value`.")];
+const FOLD: &[Param] = &[
+    Param::any("initial", "The first tally."),
+    Param::query("query", "Makes a tally of `tally` and `value`."),
+];
 const INDEX: &[Param] = &[Param::int("index", "The position.")];
-const SLICE: &[Param] =
-    &[Param::int("low", "Where it begins, negative from the end."), Param::int("high", "Where it ends.").optional()];
+const SLICE: &[Param] = &[
+    Param::int("low", "Where it begins, negative from the end."),
+    Param::int("high", "Where it ends.").optional(),
+];
 const UNIQUE: &[Param] = &[Param::query("emit", "What makes an item unique.").optional()];
 
 fn missing() -> Fault {
@@ -126,7 +132,9 @@ fn contains(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
 fn enumerated(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
     let numbered = items.iter().enumerate();
-    Ok(numbered.map(|(at, item)| pair(("index", Value::Int(position(at))), ("value", item.clone()))).collect())
+    Ok(numbered
+        .map(|(at, item)| pair(("index", Value::Int(position(at))), ("value", item.clone())))
+        .collect())
 }
 
 fn filter(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -166,7 +174,12 @@ fn find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
 }
 
 /// Runs a query on items until `found` has seen enough.
-fn search(cx: &mut Cx<'_>, target: &Value, args: &Args<'_>, mut found: impl FnMut(i64) -> bool) -> Result<(), Fault> {
+fn search(
+    cx: &mut Cx<'_>,
+    target: &Value,
+    args: &Args<'_>,
+    mut found: impl FnMut(i64) -> bool,
+) -> Result<(), Fault> {
     let items = array(target)?;
     let test = query(args, 0)?;
     for (at, item) in items.iter().enumerate() {
@@ -249,7 +262,8 @@ fn length(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
         Some(bytes) => Some(bytes.len()),
         None => target.count(),
     };
-    len.map(|len| Value::Int(position(len))).ok_or_else(|| Fault::expected("string, array or object", &target))
+    len.map(|len| Value::Int(position(len)))
+        .ok_or_else(|| Fault::expected("string, array or object", &target))
 }
 
 fn map_each(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -334,7 +348,9 @@ fn unique(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
     let mut kept = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let check = match args.query(0) {
-            Some(emit) => cx.call(emit, item.clone()).map_err(|fault| fault.context(format!("index {at}")))?,
+            Some(emit) => {
+                cx.call(emit, item.clone()).map_err(|fault| fault.context(format!("index {at}")))?
+            }
             None => item.clone(),
         };
         let identity = match (check.as_number(), check.text_bytes()) {
@@ -350,7 +366,9 @@ fn unique(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
             (None, Some(bytes)) => Identity::Text(Text::new(&bytes)),
             (None, None) => match check.number_text() {
                 Some(text) => Identity::Text(text.into()),
-                None => return Err(Fault::expected("string or number", &check).context(format!("index {at}"))),
+                None => {
+                    return Err(Fault::expected("string or number", &check).context(format!("index {at}")));
+                }
             },
         };
         if seen.insert(identity) {

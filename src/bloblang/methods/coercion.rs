@@ -100,7 +100,8 @@ pub(super) fn to_float(value: &Value, bits: u32) -> Result<f64, Fault> {
         (None, Some(text)) => text.into_owned(),
         (None, None) => return Err(Fault::expected("number", value)),
     };
-    compat::parse_float(&text, bits).map_err(|cause| Fault::new(compat::parse_error("ParseFloat", &text, cause)))
+    compat::parse_float(&text, bits)
+        .map_err(|cause| Fault::new(compat::parse_error("ParseFloat", &text, cause)))
 }
 
 fn timestamp(cx: &mut Cx<'_>, target: &Query, args: &Args<'_>) -> Result<Value, Fault> {

@@ -8,7 +8,8 @@ use crate::spec::{Args, Default, Param, Spec};
 use crate::text::Text;
 use crate::value::Value;
 
-pub(super) static FAMILY: &[Spec] = &[Spec::method("parse_csv", "Parses CSV into an array of objects.", PARSE, parse_csv)];
+pub(super) static FAMILY: &[Spec] =
+    &[Spec::method("parse_csv", "Parses CSV into an array of objects.", PARSE, parse_csv)];
 
 const PARSE: &[Param] = &[
     Param::bool("parse_header_row", "Whether the first row names the fields.").default(Default::Bool(true)),
@@ -29,7 +30,8 @@ fn parse_csv(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, F
     }
     let mut encoded = [0; 4];
     let comma = comma.encode_utf8(&mut encoded).as_bytes();
-    let mut reader = Reader { lines: Lines { rest: &text.bytes }, comma, lazy: args.bool(2) == Some(true), line: 0 };
+    let mut reader =
+        Reader { lines: Lines { rest: &text.bytes }, comma, lazy: args.bool(2) == Some(true), line: 0 };
     let mut rows: Vec<Vec<Text>> = Vec::new();
     while let Some(row) = reader.row()? {
         if let Some(first) = rows.first()
@@ -119,7 +121,9 @@ impl Reader<'_> {
                 let found = memchr::memmem::find(rest, self.comma);
                 let field = rest.get(..found.unwrap_or(rest.len())).unwrap_or_default();
                 let field = if found.is_none() { field.strip_suffix(b"\n").unwrap_or(field) } else { field };
-                if !self.lazy && let Some(quote) = memchr::memchr(b'"', field) {
+                if !self.lazy
+                    && let Some(quote) = memchr::memchr(b'"', field)
+                {
                     return Err(self.error(start, at + quote + 1, "bare \" in non-quoted-field"));
                 }
                 row.push(Text::new(field));
@@ -142,7 +146,13 @@ impl Reader<'_> {
                             continue;
                         }
                         None if self.lazy => break true,
-                        None => return Err(self.error(start, line.len() + 1, "extraneous or missing \" in quoted-field")),
+                        None => {
+                            return Err(self.error(
+                                start,
+                                line.len() + 1,
+                                "extraneous or missing \" in quoted-field",
+                            ));
+                        }
                     }
                 };
                 field.extend_from_slice(rest.get(..quote).unwrap_or_default());
@@ -185,10 +195,16 @@ mod tests {
 
     #[test]
     fn rows_and_quotes() {
-        assert_eq!(rows("a,b\r\n\n1,\"x,\"\"y\nz\"\n", false).unwrap(), [vec!["a", "b"], vec!["1", "x,\"y\nz"]]);
+        assert_eq!(
+            rows("a,b\r\n\n1,\"x,\"\"y\nz\"\n", false).unwrap(),
+            [vec!["a", "b"], vec!["1", "x,\"y\nz"]]
+        );
         assert_eq!(rows("a,", false).unwrap(), [vec!["a", ""]]);
         assert_eq!(rows("a\"b,c", true).unwrap(), [vec!["a\"b", "c"]]);
-        assert_eq!(rows("a\"b,c", false).unwrap_err(), "parse error on line 1, column 2: bare \" in non-quoted-field");
+        assert_eq!(
+            rows("a\"b,c", false).unwrap_err(),
+            "parse error on line 1, column 2: bare \" in non-quoted-field"
+        );
         assert!(rows("\"abc", false).is_err());
     }
 }

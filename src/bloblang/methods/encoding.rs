@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{
+    GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE, URL_SAFE_NO_PAD,
+};
 
 use super::target::text;
 use crate::error::Fault;
@@ -105,20 +107,27 @@ fn decode_hex(text: &[u8]) -> Result<Vec<u8>, Fault> {
 /// A byte as `U+0067 'g'`.
 fn shown(byte: u8) -> String {
     let char = char::from(byte);
-    if byte.is_ascii_graphic() || byte == b' ' || byte > 0xa0 { format!("U+{byte:04X} '{char}'") } else { format!("U+{byte:04X}") }
+    if byte.is_ascii_graphic() || byte == b' ' || byte > 0xa0 {
+        format!("U+{byte:04X} '{char}'")
+    } else {
+        format!("U+{byte:04X}")
+    }
 }
 
 /// Decodes base64, passing over line breaks; the error names the byte that does not belong.
 fn decode_base64(text: &[u8], alphabet: &alphabet::Alphabet, padded: bool) -> Result<Vec<u8>, Fault> {
     let mode = if padded { DecodePaddingMode::RequireCanonical } else { DecodePaddingMode::RequireNone };
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(mode).with_decode_allow_trailing_bits(true);
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(mode).with_decode_allow_trailing_bits(true);
     let plain: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
     GeneralPurpose::new(alphabet, config).decode(&plain).map_err(|error| {
         let text = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
                 format!("illegal base64 data at input byte {at}")
             }
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => "unexpected EOF".to_owned(),
+            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+                "unexpected EOF".to_owned()
+            }
         };
         Fault::new(text)
     })
@@ -184,7 +193,8 @@ fn decode_ascii85(text: &[u8]) -> Result<Vec<u8>, Fault> {
     Ok(out)
 }
 
-const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+const Z85: &[u8; 85] =
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 fn z85(bytes: &[u8]) -> Result<String, Fault> {
     if !bytes.len().is_multiple_of(4) {
@@ -204,7 +214,8 @@ fn decode_z85(text: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut word = 0u32;
         for (offset, byte) in chunk.iter().enumerate() {
             let place = at * 5 + offset;
-            let digit = Z85.iter().position(|known| known == byte).and_then(|digit| u32::try_from(digit).ok());
+            let digit =
+                Z85.iter().position(|known| known == byte).and_then(|digit| u32::try_from(digit).ok());
             let digit = digit.ok_or_else(|| Fault::new(format!("z85: invalid byte at position {place}")))?;
             word = word.wrapping_mul(85).wrapping_add(digit);
         }
@@ -223,7 +234,10 @@ mod tests {
             assert_eq!(decode_ascii85(ascii85(text.as_bytes()).as_bytes()).unwrap(), text.as_bytes());
             assert_eq!(decode_hex(hex(text.as_bytes()).as_bytes()).unwrap(), text.as_bytes());
         }
-        assert_eq!(ascii85(b"this is totally unstructured data"), "FD,B0+DGm>FDl80Ci\"A>F`)8BEckl6F`M&(+Cno&@/");
+        assert_eq!(
+            ascii85(b"this is totally unstructured data"),
+            "FD,B0+DGm>FDl80Ci\"A>F`)8BEckl6F`M&(+Cno&@/"
+        );
         assert_eq!(z85(b"\x86\x4F\xD2\x6F\xB5\x59\xF7\x5B").unwrap(), "HelloWorld");
         assert_eq!(decode_z85(b"HelloWorld").unwrap(), b"\x86\x4F\xD2\x6F\xB5\x59\xF7\x5B");
     }

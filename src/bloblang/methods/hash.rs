@@ -102,7 +102,9 @@ fn hash(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault>
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 32)?;
     let bytes = &*text.bytes;
-    let Some(algorithm) = args.prepared::<Algorithm>() else { return Err(Fault::new("the algorithm was not prepared")) };
+    let Some(algorithm) = args.prepared::<Algorithm>() else {
+        return Err(Fault::new("the algorithm was not prepared"));
+    };
     let hash: Vec<u8> = match algorithm {
         Algorithm::Md5 => md5::Md5::digest(bytes).to_vec(),
         Algorithm::Sha1 => sha1::Sha1::digest(bytes).to_vec(),

@@ -132,6 +132,9 @@ mod tests {
     #[test]
     fn lines_are_indented() {
         let out = indented(br#"{"a":[],"b":{"c":"x{\","}}"#, b"  ").unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "{\n  \"a\": [],\n  \"b\": {\n    \"c\": \"x{\\\",\"\n  }\n}");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\n  \"a\": [],\n  \"b\": {\n    \"c\": \"x{\\\",\"\n  }\n}"
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! Methods, a file a family. Those that decide when their target is evaluated are with the evaluator.
-#![expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "all methods have one signature")]
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "all methods have one signature"
+)]
 
 mod arrays;
 mod coercion;

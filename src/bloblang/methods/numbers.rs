@@ -188,7 +188,9 @@ fn float_to_int(value: f64) -> Result<i64, String> {
     } else if value.fract() == 0.0 {
         return Ok(whole);
     } else {
-        return Err(format!("float value contains decimals and therefore cannot be cast as a signed integer, {DECIMALS}"));
+        return Err(format!(
+            "float value contains decimals and therefore cannot be cast as a signed integer, {DECIMALS}"
+        ));
     };
     Err(text.to_owned())
 }
@@ -196,7 +198,8 @@ fn float_to_int(value: f64) -> Result<i64, String> {
 /// The value as a signed integer.
 pub(crate) fn to_int(value: &Value) -> Result<i64, Fault> {
     if let Some(text) = value.number_text() {
-        return compat::parse_int_text(text, 10, 64).map_err(|cause| Fault::new(compat::parse_error("ParseInt", text, cause)));
+        return compat::parse_int_text(text, 10, 64)
+            .map_err(|cause| Fault::new(compat::parse_error("ParseInt", text, cause)));
     }
     match value.as_number() {
         Some(Num::Int(value)) => Ok(value),
@@ -212,9 +215,15 @@ pub(crate) fn to_int(value: &Value) -> Result<i64, Fault> {
 }
 
 /// The value as an unsigned integer.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
 fn to_uint(value: &Value) -> Result<u64, Fault> {
-    let negative = || Fault::new("signed integer value is negative and cannot be cast as an unsigned integer");
+    let negative =
+        || Fault::new("signed integer value is negative and cannot be cast as an unsigned integer");
     if value.number_text().is_some() {
         return u64::try_from(to_int(value)?).map_err(|_| negative());
     }

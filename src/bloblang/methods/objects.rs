@@ -16,20 +16,24 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::plugin("squash", "Merges all objects of an array into one.", &[], squash),
     Spec::method("collapse", "All leaves in one object by their dot paths.", COLLAPSE, collapse),
     Spec::method("exists", "Whether a dot path leads to a value.", PATH, exists).prepared(path),
-    Spec::method("explode", "A document for each item or member at a dot path.", PATH, explode).prepared(path),
+    Spec::method("explode", "A document for each item or member at a dot path.", PATH, explode)
+        .prepared(path),
     Spec::method("keys", "The keys in order.", &[], keys),
     Spec::method("values", "The values in the order of their keys.", &[], values),
     Spec::method("key_values", "Each member as an object of `key` and `value`.", &[], key_values),
     Spec::method("map_each_key", "Maps each key.", QUERY, map_each_key),
     Spec::plugin("with", "Only the members at these dot paths.", &[], with).variadic().prepared(paths),
-    Spec::method("without", "Without the members at these dot paths.", &[], without).variadic().prepared(paths),
+    Spec::method("without", "Without the members at these dot paths.", &[], without)
+        .variadic()
+        .prepared(paths),
 ];
 
 const WITH: &[Param] = &[Param::any("with", "What to merge in.")];
 const PATH: &[Param] = &[Param::string("path", "A dot path.")];
 const QUERY: &[Param] = &[Param::query("query", "What to run on each.")];
 const COLLAPSE: &[Param] =
-    &[Param::bool("include_empty", "Whether empty arrays and objects are kept.").default(Default::Bool(false))];
+    &[Param::bool("include_empty", "Whether empty arrays and objects are kept.")
+        .default(Default::Bool(false))];
 
 /// Decides what becomes of two values of one key.
 type Collide = fn(Value, Value) -> Value;
@@ -113,7 +117,13 @@ fn collapse(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
     Ok(flat.into())
 }
 
-fn collapse_into(cx: &mut Cx<'_>, value: &Value, path: &mut Vec<u8>, keep_empty: bool, flat: &mut Object) -> Result<(), Fault> {
+fn collapse_into(
+    cx: &mut Cx<'_>,
+    value: &Value,
+    path: &mut Vec<u8>,
+    keep_empty: bool,
+    flat: &mut Object,
+) -> Result<(), Fault> {
     let children: Vec<(Text, Value)> = match (value.to_object(), value.to_array()) {
         (Some(object), _) => object.iter().map(|(key, value)| (Text::new(&key), value)).collect(),
         (None, Some(items)) => {
@@ -165,7 +175,11 @@ fn explode(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fau
         Ok(document)
     };
     if let Some(items) = found.to_array() {
-        return items.iter().map(|item| document(item.clone())).collect::<Result<Vec<_>, _>>().map(Value::from);
+        return items
+            .iter()
+            .map(|item| document(item.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::from);
     }
     if let Some(members) = found.to_object() {
         let mut exploded = Object::with_capacity(members.len());

@@ -28,7 +28,8 @@ pub(super) static FAMILY: &[Spec] = &[
 ];
 
 const PATTERN: &[Param] = &[Param::string("pattern", "The pattern.")];
-const REPLACE: &[Param] = &[Param::string("pattern", "The pattern."), Param::string("value", "What to put instead.")];
+const REPLACE: &[Param] =
+    &[Param::string("pattern", "The pattern."), Param::string("value", "What to put instead.")];
 
 /// A compiled pattern with the keys of its groups and, for replacing, the pieces of the replacement.
 struct Pattern {
@@ -45,8 +46,13 @@ enum Piece {
 
 fn compile(args: &Args<'_>) -> Result<Prepared, Fault> {
     let regex = compat::regex::compile(&args.str(0)).map_err(Fault::new)?;
-    let names: Vec<Option<&str>> = regex.capture_names().map(|name| name.map(|name| name.strip_prefix('_').unwrap_or(name))).collect();
-    let keys = names.iter().enumerate().map(|(at, name)| name.map_or_else(|| Text::from(at.to_string()), Text::from)).collect();
+    let names: Vec<Option<&str>> =
+        regex.capture_names().map(|name| name.map(|name| name.strip_prefix('_').unwrap_or(name))).collect();
+    let keys = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| name.map_or_else(|| Text::from(at.to_string()), Text::from))
+        .collect();
     let replacement = pieces(args.bytes(1).unwrap_or_default(), &names);
     Ok(Arc::new(Pattern { regex, keys, replacement }))
 }
@@ -68,7 +74,9 @@ fn pieces(text: &[u8], names: &[Option<&str>]) -> Vec<Piece> {
             at += 2;
             continue;
         }
-        let word = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        let word = |bytes: &[u8]| {
+            bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count()
+        };
         let braced = rest.first() == Some(&b'{');
         let name = rest.get(usize::from(braced)..).unwrap_or_default();
         let len = word(name);
@@ -83,7 +91,8 @@ fn pieces(text: &[u8], names: &[Option<&str>]) -> Vec<Piece> {
         if !literal.is_empty() {
             out.push(Piece::Text(std::mem::take(&mut literal)));
         }
-        let number = std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        let number =
+            std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         let group = match number {
             Some(number) => number.parse().ok(),
             None => names.iter().position(|known| known.is_some_and(|known| known.as_bytes() == name)),

@@ -13,7 +13,8 @@ use crate::spec::{Args, Param, Prepared, Spec};
 use crate::value::{Kind, Value};
 
 pub(super) static FAMILY: &[Spec] =
-    &[Spec::method("json_schema", "The value, if it matches a JSON schema.", SCHEMA, json_schema).prepared(compile)];
+    &[Spec::method("json_schema", "The value, if it matches a JSON schema.", SCHEMA, json_schema)
+        .prepared(compile)];
 
 const SCHEMA: &[Param] = &[Param::string("schema", "The schema, as JSON.")];
 
@@ -43,7 +44,9 @@ fn compile(args: &Args<'_>) -> Result<Prepared, Fault> {
 }
 
 fn json_schema(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
-    let Some(schema) = args.prepared::<Schema>() else { return Err(Fault::new("the schema was not compiled")) };
+    let Some(schema) = args.prepared::<Schema>() else {
+        return Err(Fault::new("the schema was not compiled"));
+    };
     let mut check = Check { schema, errors: Vec::new() };
     check.value(cx, &schema.root, &target, "", 0)?;
     if check.errors.is_empty() { Ok(target) } else { Err(Fault::new(check.errors.join("\n"))) }
@@ -125,13 +128,27 @@ impl Check<'_> {
     }
 
     /// Whether a value matches, without keeping the errors.
-    fn matches(&self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<bool, Fault> {
+    fn matches(
+        &self,
+        cx: &mut Cx<'_>,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        depth: usize,
+    ) -> Result<bool, Fault> {
         let mut inner = Check { schema: self.schema, errors: Vec::new() };
         inner.value(cx, schema, value, path, depth)?;
         Ok(inner.errors.is_empty())
     }
 
-    fn value(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
+    fn value(
+        &mut self,
+        cx: &mut Cx<'_>,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        depth: usize,
+    ) -> Result<(), Fault> {
         cx.spend(1)?;
         if depth > MAX_DEPTH {
             return Err(Fault::new("schema refers to itself too deeply"));
@@ -170,7 +187,10 @@ impl Check<'_> {
         {
             let shown: Vec<String> = allowed.iter().map(Value::to_json).collect();
             let field = if path.is_empty() { "(root)" } else { path };
-            self.error(path, format!("{field} must be one of the following: {}", shown.join(", ")).to_lowercase());
+            self.error(
+                path,
+                format!("{field} must be one of the following: {}", shown.join(", ")).to_lowercase(),
+            );
         }
         if let Some(wanted) = get("const")
             && !same(&wanted, value)
@@ -193,7 +213,14 @@ impl Check<'_> {
         }
     }
 
-    fn combined(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
+    fn combined(
+        &mut self,
+        cx: &mut Cx<'_>,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        depth: usize,
+    ) -> Result<(), Fault> {
         let list = |key: &str| schema.member(key.as_bytes()).and_then(|list| list.to_array());
         let count = |cx: &mut Cx<'_>, list: &[Value]| {
             let mut met = 0;
@@ -242,7 +269,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn object(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
+    fn object(
+        &mut self,
+        cx: &mut Cx<'_>,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        depth: usize,
+    ) -> Result<(), Fault> {
         let Some(object) = value.to_object() else { return Ok(()) };
         let get = |key: &str| schema.member(key.as_bytes());
         let size = |key: &str| get(key).and_then(|size| size.as_number()).map(Num::to_f64);
@@ -286,7 +320,10 @@ impl Check<'_> {
                 Some(schema) if !known && schema.as_bool() == Some(false) => {
                     let key = crate::text::lossy(&key);
                     // The reference puts the property's name in front, in its own case.
-                    self.error(path, format!("{key}additional property {} is not allowed", key.to_lowercase()));
+                    self.error(
+                        path,
+                        format!("{key}additional property {} is not allowed", key.to_lowercase()),
+                    );
                 }
                 Some(schema) if !known => self.value(cx, schema, &member, &below(&key), depth + 1)?,
                 _ => {}
@@ -295,7 +332,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn array(&mut self, cx: &mut Cx<'_>, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
+    fn array(
+        &mut self,
+        cx: &mut Cx<'_>,
+        schema: &Value,
+        value: &Value,
+        path: &str,
+        depth: usize,
+    ) -> Result<(), Fault> {
         let Some(items) = value.to_array() else { return Ok(()) };
         let get = |key: &str| schema.member(key.as_bytes());
         let size = |key: &str| get(key).and_then(|size| size.as_number()).map(Num::to_f64);
@@ -311,7 +355,9 @@ impl Check<'_> {
         }
         if get("uniqueItems").and_then(|unique| unique.as_bool()) == Some(true) {
             cx.spend((items.len() * items.len()) as u64 / 8)?;
-            let twice = |at: &usize| items.iter().take(*at).position(|item| items.get(*at).is_some_and(|other| same(item, other)));
+            let twice = |at: &usize| {
+                items.iter().take(*at).position(|item| items.get(*at).is_some_and(|other| same(item, other)))
+            };
             if let Some((second, first)) = (0..items.len()).find_map(|at| Some((at, twice(&at)?))) {
                 self.error(path, format!("array items[{first},{second}] must be unique"));
             }
@@ -343,7 +389,8 @@ impl Check<'_> {
     fn string(&mut self, schema: &Value, value: &Value, path: &str) {
         let text = value.as_str().unwrap_or_default();
         let length = text.chars().count();
-        let size = |key: &str| schema.member(key.as_bytes()).and_then(|size| size.as_number()).map(Num::to_f64);
+        let size =
+            |key: &str| schema.member(key.as_bytes()).and_then(|size| size.as_number()).map(Num::to_f64);
         if let Some(least) = size("minLength")
             && !at_least(length, least)
         {
@@ -358,13 +405,20 @@ impl Check<'_> {
             && let Some(pattern) = pattern.as_bytes()
             && !self.schema.patterns.get(&*pattern).is_some_and(|regex| regex.is_match(text.as_bytes()))
         {
-            self.error(path, format!("does not match pattern '{}'", crate::text::lossy(&pattern)).to_lowercase());
+            self.error(
+                path,
+                format!("does not match pattern '{}'", crate::text::lossy(&pattern)).to_lowercase(),
+            );
         }
     }
 
     fn number(&mut self, schema: &Value, value: &Value, path: &str) {
         let Some(number) = value.as_number().map(Num::to_f64) else { return };
-        let bound = |key: &str| schema.member(key.as_bytes()).and_then(|bound| Some((bound.as_number()?.to_f64(), bound.to_json())));
+        let bound = |key: &str| {
+            schema
+                .member(key.as_bytes())
+                .and_then(|bound| Some((bound.as_number()?.to_f64(), bound.to_json())))
+        };
         let flag = |key: &str| schema.member(key.as_bytes()).and_then(|flag| flag.as_bool()) == Some(true);
         if let Some((step, shown)) = bound("multipleOf")
             && step != 0.0

@@ -18,7 +18,8 @@ const SORT_BY: &[Param] = &[Param::query("query", "What to sort by.")];
 /// Whether `left` comes before `right`; `label` makes an error of position 0 or 1 and its cause.
 fn before(left: &Value, right: &Value, label: impl Fn(usize, Fault) -> Fault) -> Result<bool, Fault> {
     match left.kind() {
-        Kind::Number if !matches!(left, Value::Narrow(narrow) if !matches!(narrow, crate::number::Narrow::Word(_))) => {
+        Kind::Number if !matches!(left, Value::Narrow(narrow) if !matches!(narrow, crate::number::Narrow::Word(_))) =>
+        {
             let left = float(left).map_err(|fault| label(0, fault))?;
             let right = float(right).map_err(|fault| label(1, fault))?;
             Ok(left < right)
@@ -37,7 +38,9 @@ fn sorted(
     source: &Query,
     mut less: impl FnMut(&[Value], usize, usize) -> Result<bool, Fault>,
 ) -> Result<Value, Fault> {
-    let Some(items) = target.to_array() else { return Err(Fault::expected("array", target).from_source(&source.0.source())) };
+    let Some(items) = target.to_array() else {
+        return Err(Fault::expected("array", target).from_source(&source.0.source()));
+    };
     let mut items = items.to_vec();
     let mut failed = None;
     Sorter::new(&mut items, |items: &[Value], i, j| {
@@ -65,7 +68,8 @@ fn sort(cx: &mut Cx<'_>, source: &Query, args: &Args<'_>) -> Result<Value, Fault
     let Some(compare) = args.query(0) else {
         return sorted(&target, source, |items, i, j| {
             cx.spend(1)?;
-            let label = |side, fault: Fault| fault.context(format!("sort element {}", if side == 0 { i } else { j }));
+            let label =
+                |side, fault: Fault| fault.context(format!("sort element {}", if side == 0 { i } else { j }));
             before(at(items, i), at(items, j), label)
         });
     };

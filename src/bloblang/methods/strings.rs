@@ -17,7 +17,12 @@ use crate::value::Value;
 pub(super) const MAX_BYTES: usize = 1 << 28;
 
 pub(super) static FAMILY: &[Spec] = &[
-    Spec::method("capitalize", "The first letter of each word in title case, the others lower.", &[], capitalize),
+    Spec::method(
+        "capitalize",
+        "The first letter of each word in title case, the others lower.",
+        &[],
+        capitalize,
+    ),
     Spec::method("uppercase", "All letters in upper case.", &[], uppercase),
     Spec::method("lowercase", "All letters in lower case.", &[], lowercase),
     Spec::method("has_prefix", "Whether the string begins with another.", VALUE, has_prefix),
@@ -30,20 +35,37 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::method("unquote", "What a quoted string stands for.", &[], unquote),
     Spec::method("replace", "As `replace_all`.", REPLACE, replace_all),
     Spec::method("replace_all", "Replaces every occurrence of a substring.", REPLACE, replace_all),
-    Spec::method("replace_many", "As `replace_all_many`.", REPLACE_MANY, replace_all_many).prepared(replacements),
-    Spec::method("replace_all_many", "Replaces by pairs of old and new, one after the other.", REPLACE_MANY, replace_all_many)
+    Spec::method("replace_many", "As `replace_all_many`.", REPLACE_MANY, replace_all_many)
         .prepared(replacements),
+    Spec::method(
+        "replace_all_many",
+        "Replaces by pairs of old and new, one after the other.",
+        REPLACE_MANY,
+        replace_all_many,
+    )
+    .prepared(replacements),
     Spec::method("split", "Cuts the string at a delimiter.", SPLIT, split),
     Spec::method("join", "Joins an array of strings.", JOIN, join),
     Spec::method("trim", "Removes characters from both ends, blanks by default.", TRIM, trim),
-    Spec::method("trim_prefix", "Removes a prefix.", &[Param::string("prefix", "What to remove.")], trim_prefix),
-    Spec::method("trim_suffix", "Removes a suffix.", &[Param::string("suffix", "What to remove.")], trim_suffix),
+    Spec::method(
+        "trim_prefix",
+        "Removes a prefix.",
+        &[Param::string("prefix", "What to remove.")],
+        trim_prefix,
+    ),
+    Spec::method(
+        "trim_suffix",
+        "Removes a suffix.",
+        &[Param::string("suffix", "What to remove.")],
+        trim_suffix,
+    ),
     Spec::method("filepath_join", "Joins path components into one clean path.", &[], filepath_join),
     Spec::method("filepath_split", "Directory and file name of a path.", &[], filepath_split),
 ];
 
 const VALUE: &[Param] = &[Param::string("value", "The string to look for.")];
-const REPLACE: &[Param] = &[Param::string("old", "What to replace."), Param::string("new", "What to put instead.")];
+const REPLACE: &[Param] =
+    &[Param::string("old", "What to replace."), Param::string("new", "What to put instead.")];
 const REPLACE_MANY: &[Param] = &[Param::array("values", "Old and new, by turns.")];
 const SPLIT: &[Param] = &[
     Param::string("delimiter", "Where to cut."),
@@ -58,7 +80,9 @@ fn upper(char: char) -> char {
     match (mapped.next(), mapped.next()) {
         (Some(one), None) => one,
         _ => match u32::from(char) {
-            code @ (0x1F80..=0x1F87 | 0x1F90..=0x1F97 | 0x1FA0..=0x1FA7) => char::from_u32(code + 8).unwrap_or(char),
+            code @ (0x1F80..=0x1F87 | 0x1F90..=0x1F97 | 0x1FA0..=0x1FA7) => {
+                char::from_u32(code + 8).unwrap_or(char)
+            }
             code @ (0x1FB3 | 0x1FC3 | 0x1FF3) => char::from_u32(code + 9).unwrap_or(char),
             _ => char,
         },
@@ -125,7 +149,10 @@ fn capitalize(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Faul
     let (mut in_word, mut after_joint) = (false, false);
     for char in target.str().chars() {
         // A joint such as an apostrophe stays inside a word, two of them end it.
-        let joint = matches!(char, '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '\u{2027}' | '\u{387}');
+        let joint = matches!(
+            char,
+            '\'' | '.' | ':' | '\u{b7}' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '\u{2027}' | '\u{387}'
+        );
         if joint && after_joint {
             in_word = false;
         }
@@ -188,7 +215,9 @@ fn repeat(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
     let count = usize::try_from(args.int(0).unwrap_or(0)).unwrap_or(0);
     match target.bytes.len().checked_mul(count) {
         None => Err(Fault::new(format!("invalid count, would overflow: {}*{count}", target.bytes.len()))),
-        Some(len) if len > MAX_BYTES => Err(Fault::new(format!("result of {len} bytes exceeds the limit of {MAX_BYTES}"))),
+        Some(len) if len > MAX_BYTES => {
+            Err(Fault::new(format!("result of {len} bytes exceeds the limit of {MAX_BYTES}")))
+        }
         Some(len) => {
             cx.spend(len as u64 / 64)?;
             Ok(target.give(&target.bytes.repeat(count)))
@@ -249,7 +278,9 @@ fn replace_bytes<'a>(bytes: &'a [u8], old: &[u8], new: &[u8]) -> Cow<'a, [u8]> {
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid();
-        let chars = valid.char_indices().map(move |(at, char)| valid.as_bytes().get(at..at + char.len_utf8()).unwrap_or_default());
+        let chars = valid
+            .char_indices()
+            .map(move |(at, char)| valid.as_bytes().get(at..at + char.len_utf8()).unwrap_or_default());
         chars.chain(chunk.invalid().chunks(1))
     })
 }
@@ -278,7 +309,10 @@ fn replacements(args: &Args<'_>) -> Result<Prepared, Fault> {
         Err(fault) => Err(fault.context(format!("invalid replacement value at index {index}"))),
     });
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    let pairs: Pairs = texts.chunks_exact(2).map(|pair| (pair.first().cloned().unwrap_or_default(), pair.last().cloned().unwrap_or_default())).collect();
+    let pairs: Pairs = texts
+        .chunks_exact(2)
+        .map(|pair| (pair.first().cloned().unwrap_or_default(), pair.last().cloned().unwrap_or_default()))
+        .collect();
     Ok(Arc::new(pairs))
 }
 
@@ -325,7 +359,11 @@ fn join(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> 
         }
         match item.as_bytes() {
             Some(bytes) => out.extend_from_slice(&bytes),
-            None => return Err(Fault::expected("string", item).context(format!("failed to join element {index}"))),
+            None => {
+                return Err(
+                    Fault::expected("string", item).context(format!("failed to join element {index}"))
+                );
+            }
         }
         if out.len() > MAX_BYTES {
             return Err(Fault::new(format!("result exceeds the limit of {MAX_BYTES} bytes")));
@@ -417,7 +455,9 @@ mod tests {
 
     #[test]
     fn paths_are_cleaned() {
-        for (path, want) in [("/foo//./bar/../baz", "/foo/baz"), ("../../a", "../../a"), ("/..", "/"), ("a/..", ".")] {
+        for (path, want) in
+            [("/foo//./bar/../baz", "/foo/baz"), ("../../a", "../../a"), ("/..", "/"), ("a/..", ".")]
+        {
             assert_eq!(clean_path(path), want);
         }
     }

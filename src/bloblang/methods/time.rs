@@ -17,16 +17,32 @@ use crate::value::Value;
 const STATIC: Traits = Traits { folds: true, ..Traits::PLAIN };
 
 pub(super) static FAMILY: &[Spec] = &[
-    Spec::plugin("parse_duration", "Nanoseconds of a duration such as 1h30m.", &[], parse_duration).traits(STATIC),
-    Spec::plugin("parse_duration_iso8601", "Nanoseconds of a duration such as PT1H30M.", &[], parse_duration_iso8601)
+    Spec::plugin("parse_duration", "Nanoseconds of a duration such as 1h30m.", &[], parse_duration)
         .traits(STATIC),
+    Spec::plugin(
+        "parse_duration_iso8601",
+        "Nanoseconds of a duration such as PT1H30M.",
+        &[],
+        parse_duration_iso8601,
+    )
+    .traits(STATIC),
     Spec::plugin("ts_parse", "Reads a timestamp by a layout.", LAYOUT, ts_parse).traits(STATIC),
     Spec::plugin("parse_timestamp", "As `ts_parse`, giving text.", LAYOUT, parse_timestamp).traits(STATIC),
-    Spec::plugin("ts_format", "Writes a timestamp by a layout.", FORMAT, ts_format).traits(STATIC).prepared(zone_of_format),
-    Spec::plugin("format_timestamp", "As `ts_format`.", FORMAT, ts_format).traits(STATIC).prepared(zone_of_format),
-    Spec::plugin("ts_strptime", "Reads a timestamp by percent directives.", PATTERN, ts_strptime).traits(STATIC),
-    Spec::plugin("parse_timestamp_strptime", "As `ts_strptime`, giving text.", PATTERN, parse_timestamp_strptime)
+    Spec::plugin("ts_format", "Writes a timestamp by a layout.", FORMAT, ts_format)
+        .traits(STATIC)
+        .prepared(zone_of_format),
+    Spec::plugin("format_timestamp", "As `ts_format`.", FORMAT, ts_format)
+        .traits(STATIC)
+        .prepared(zone_of_format),
+    Spec::plugin("ts_strptime", "Reads a timestamp by percent directives.", PATTERN, ts_strptime)
         .traits(STATIC),
+    Spec::plugin(
+        "parse_timestamp_strptime",
+        "As `ts_strptime`, giving text.",
+        PATTERN,
+        parse_timestamp_strptime,
+    )
+    .traits(STATIC),
     Spec::plugin("ts_strftime", "Writes a timestamp by percent directives.", STRFTIME, ts_strftime)
         .traits(STATIC)
         .prepared(zone_of_format),
@@ -36,7 +52,9 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::plugin("ts_tz", "The same moment in another zone.", ZONE, ts_tz).traits(STATIC).prepared(zone),
     Spec::plugin("ts_round", "Rounds to a multiple of so many nanoseconds.", ROUND, ts_round).traits(STATIC),
     Spec::plugin("ts_sub", "Nanoseconds from another timestamp to this one.", SUB, ts_sub).traits(STATIC),
-    Spec::plugin("ts_add_iso8601", "Adds a duration such as P1DT12H.", ISO, ts_add_iso8601).traits(STATIC).prepared(iso),
+    Spec::plugin("ts_add_iso8601", "Adds a duration such as P1DT12H.", ISO, ts_add_iso8601)
+        .traits(STATIC)
+        .prepared(iso),
     Spec::plugin("ts_sub_iso8601", "Subtracts a duration such as P1DT12H.", ISO, ts_sub_iso8601)
         .traits(STATIC)
         .prepared(iso),
@@ -73,7 +91,9 @@ fn load_zone(name: &str) -> Result<TimeZone, Fault> {
     }
     // Names are taken as they are spelled, and never as paths.
     let found = TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name));
-    found.ok_or_else(|| Fault::new(format!("failed to parse timezone location name: unknown time zone {name}")))
+    found.ok_or_else(|| {
+        Fault::new(format!("failed to parse timezone location name: unknown time zone {name}"))
+    })
 }
 
 fn zone(args: &Args<'_>) -> Result<Prepared, Fault> {
@@ -147,7 +167,8 @@ fn ts_round(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fau
     let since = time.unix_nanos() + YEAR_ONE * 1_000_000_000;
     let over = since.rem_euclid(unit);
     let nanos = time.unix_nanos() - over + if over * 2 >= unit { unit } else { 0 };
-    let instant = jiff::Timestamp::from_nanosecond(nanos).map_err(|_| Fault::new("timestamp is out of range"))?;
+    let instant =
+        jiff::Timestamp::from_nanosecond(nanos).map_err(|_| Fault::new("timestamp is out of range"))?;
     Ok(Timestamp::new(instant.to_zoned_datetime(time.zoned().time_zone().clone())).into())
 }
 

@@ -220,7 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_too_deep_is_refused() {
-        for (open, close) in [("(", ")"), ("[", "]"), ("-(", ")"), ("match this { _ => ", "}"), ("if true { ", "}")] {
+        for (open, close) in
+            [("(", ")"), ("[", "]"), ("-(", ")"), ("match this { _ => ", "}"), ("if true { ", "}")]
+        {
             let source = format!("root = {}1{}", open.repeat(5000), close.repeat(5000));
             assert!(error(&source).contains("too deeply"), "{open}");
         }

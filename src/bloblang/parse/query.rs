@@ -48,7 +48,8 @@ impl Parser<'_> {
         for (negative, operand) in operands {
             exprs.push(if negative {
                 let zero = Expr::Literal(Value::Int(0));
-                compile::arithmetic(vec![zero, operand], &[Operator::Subtract]).map_err(|text| Fail::fatal(at, text))?
+                compile::arithmetic(vec![zero, operand], &[Operator::Subtract])
+                    .map_err(|text| Fail::fatal(at, text))?
             } else {
                 operand
             });
@@ -218,7 +219,8 @@ impl Parser<'_> {
     fn lambda(&mut self, at: usize) -> Parsed<Expr> {
         let (name, end) = self.source.name(at, "function")?;
         let head = self.source.some_blanks(end).and_then(|end| self.source.term(end, "->"));
-        let start = head.and_then(|end| self.source.some_blanks(end)).map_err(|fail| fail.named("function"))?;
+        let start =
+            head.and_then(|end| self.source.some_blanks(end)).map_err(|fail| fail.named("function"))?;
         let captures = name != "_";
         if captures {
             if self.names.contains(&name) {
@@ -324,7 +326,9 @@ impl Parser<'_> {
     fn function(&mut self, at: usize) -> Parsed<Expr> {
         let (name, end) = self.source.snake(at, "function")?;
         let (arguments, end) = self.arguments(end)?;
-        if name == "var" && let [Argument { name: _, value: Expr::Literal(Value::String(variable)) }] = &*arguments {
+        if name == "var"
+            && let [Argument { name: _, value: Expr::Literal(Value::String(variable)) }] = &*arguments
+        {
             let name = variable.as_str().into_owned();
             let slot = self.slot(&name);
             return Ok((Expr::Variable(slot, name.into()), end));
@@ -351,7 +355,10 @@ impl Parser<'_> {
 
     fn argument(&mut self, at: usize) -> Parsed<Argument> {
         let mut best = Best::default();
-        let head = self.source.snake(at, "snake-case").and_then(|(name, end)| Ok((name, self.source.char(end, ':')?)));
+        let head = self
+            .source
+            .snake(at, "snake-case")
+            .and_then(|(name, end)| Ok((name, self.source.char(end, ':')?)));
         if let Some((name, end)) = best.take(head)? {
             let value = self.query(self.source.blanks(end));
             let (value, end) = value.map_err(|fail| fail.named("argument value").required())?;

@@ -233,7 +233,10 @@ impl Source {
             match self.peek(end) {
                 Some('"') if !escaped => {
                     let Some(bytes) = self.chars.get(at + 1..end).and_then(unescape) else {
-                        return Err(Fail::fatal(at, "failed to unescape quoted string contents: invalid syntax"));
+                        return Err(Fail::fatal(
+                            at,
+                            "failed to unescape quoted string contents: invalid syntax",
+                        ));
                     };
                     return Ok((bytes, end + 1));
                 }

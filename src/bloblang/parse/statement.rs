@@ -73,7 +73,10 @@ impl Parser<'_> {
         parser.imports = self.imports + 1;
         parser.statements().map_err(|fail| {
             let (line, column) = source.position(fail.at);
-            Fail::fatal(at, format!("failed to parse import '{path}': line {line} char {column}: {}", fail.message()))
+            Fail::fatal(
+                at,
+                format!("failed to parse import '{path}': line {line} char {column}: {}", fail.message()),
+            )
         })
     }
 
@@ -92,7 +95,11 @@ impl Parser<'_> {
             return Err(Fail::expected(rest, what));
         }
         let statement = Statement::Assign { line: 1, target: Target::Root, value };
-        Ok(Mapping { statements: vec![statement], maps: Maps::default(), variables: std::mem::take(&mut self.variables) })
+        Ok(Mapping {
+            statements: vec![statement],
+            maps: Maps::default(),
+            variables: std::mem::take(&mut self.variables),
+        })
     }
 
     fn statements(&mut self) -> Result<Mapping, Fail> {
@@ -169,7 +176,8 @@ impl Parser<'_> {
         let variables = std::mem::replace(&mut self.variables, outer);
         self.origin = origin;
         let (statements, end) = body?;
-        let map = Map { name: name.as_str().into(), statements: statements.into(), variables: variables.len() };
+        let map =
+            Map { name: name.as_str().into(), statements: statements.into(), variables: variables.len() };
         if !maps.define(map) {
             return Err(Fail::fatal(at, format!("map name collision: {name}")));
         }
@@ -179,7 +187,8 @@ impl Parser<'_> {
     /// A declared name, quoted or not.
     fn declared(&self, at: usize, what: &'static str) -> Parsed<String> {
         let mut best = Best::default();
-        let quoted = self.source.quoted(at).map(|(text, end)| (String::from_utf8_lossy(&text).into_owned(), end));
+        let quoted =
+            self.source.quoted(at).map(|(text, end)| (String::from_utf8_lossy(&text).into_owned(), end));
         for parsed in [quoted, self.source.name(at, what)] {
             if let Some(parsed) = best.take(parsed)? {
                 return Ok(parsed);
@@ -260,7 +269,9 @@ impl Parser<'_> {
                 Err(fail) if fail.fatal.is_some() => return Err(fail),
                 Err(_) => {
                     // A path that breaks off counts as its first segment alone; what follows then fails.
-                    let Ok((name, after)) = self.source.name(dot, "target path") else { return Ok((path, end)) };
+                    let Ok((name, after)) = self.source.name(dot, "target path") else {
+                        return Ok((path, end));
+                    };
                     path.push(Segment::new(name));
                     at = after;
                 }

@@ -20,7 +20,9 @@ enum Reduced<'a> {
 impl Value {
     fn reduced(&self) -> Reduced<'_> {
         match self.kind() {
-            Kind::String | Kind::Bytes | Kind::Timestamp => Reduced::Text(self.text_bytes().unwrap_or_default()),
+            Kind::String | Kind::Bytes | Kind::Timestamp => {
+                Reduced::Text(self.text_bytes().unwrap_or_default())
+            }
             Kind::Number => match self.as_number() {
                 Some(number) => Reduced::Number(number.to_f64()),
                 // A number beyond floats compares as its text.

@@ -91,10 +91,14 @@ impl Value {
         match &self {
             Self::Node(..) => {
                 if let Some(object) = self.to_object() {
-                    return Self::object(object.iter().map(|(key, value)| (key, value.into_owned())).collect());
+                    return Self::object(
+                        object.iter().map(|(key, value)| (key, value.into_owned())).collect(),
+                    );
                 }
                 if let Some(items) = self.to_array() {
-                    return Self::from(items.iter().map(|item| item.clone().into_owned()).collect::<Vec<_>>());
+                    return Self::from(
+                        items.iter().map(|item| item.clone().into_owned()).collect::<Vec<_>>(),
+                    );
                 }
                 if let Some(text) = self.number_text() {
                     return Self::Number(Arc::from(text));

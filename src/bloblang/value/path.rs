@@ -42,7 +42,8 @@ pub fn split_dot_path(path: &str) -> Vec<Segment> {
 
 /// A dot path of segments, escaped.
 pub fn dot_path(segments: &[Segment]) -> String {
-    let parts: Vec<String> = segments.iter().map(|part| part.text.as_str().replace('~', "~0").replace('.', "~1")).collect();
+    let parts: Vec<String> =
+        segments.iter().map(|part| part.text.as_str().replace('~', "~0").replace('.', "~1")).collect();
     parts.join(".")
 }
 
@@ -87,7 +88,10 @@ impl fmt::Display for PathError {
         match self {
             Self::NotObject { path, culprit, kind } => {
                 let culprit = if culprit.is_empty() { "the root" } else { culprit };
-                write!(f, "unable to set target path {path} as the value of {culprit} was a non-object type ({kind})")
+                write!(
+                    f,
+                    "unable to set target path {path} as the value of {culprit} was a non-object type ({kind})"
+                )
             }
             Self::Array { path, position, problem } => {
                 write!(f, "unable to set target path {path}: {}", compat::array_problem(*position, problem))
@@ -112,7 +116,9 @@ impl Value {
             Self::Node(doc, index) => {
                 let kind = doc.node(*index).kind();
                 if kind.is_object() {
-                    return doc.member(*index, segment.text.as_bytes(), segment.prefix).map(|at| Self::node(doc, at));
+                    return doc
+                        .member(*index, segment.text.as_bytes(), segment.prefix)
+                        .map(|at| Self::node(doc, at));
                 }
                 doc.item(*index, segment.index?).map(|at| Self::node(doc, at))
             }
@@ -213,7 +219,9 @@ impl Value {
                         let Some(index) = crate::number::parse_int(segment.text.as_bytes()) else {
                             return Err(problem(ArrayProblem::NotIndex(text())));
                         };
-                        let Ok(at) = usize::try_from(index) else { return Err(problem(ArrayProblem::Negative(index))) };
+                        let Ok(at) = usize::try_from(index) else {
+                            return Err(problem(ArrayProblem::Negative(index)));
+                        };
                         let len = items.len();
                         let Some(item) = items.get_mut(at) else {
                             return Err(problem(ArrayProblem::OutOfRange(index, len)));
@@ -248,8 +256,12 @@ impl Value {
         for segment in parents {
             let kind = target.kind();
             let child = match kind {
-                Kind::Object => target.object_mut().and_then(|object| object.get_mut(segment.text.as_bytes())),
-                Kind::Array => target.array_mut().zip(segment.index).and_then(|(items, index)| items.get_mut(index)),
+                Kind::Object => {
+                    target.object_mut().and_then(|object| object.get_mut(segment.text.as_bytes()))
+                }
+                Kind::Array => {
+                    target.array_mut().zip(segment.index).and_then(|(items, index)| items.get_mut(index))
+                }
                 _ => None,
             };
             let Some(child) = child else { return };
@@ -298,8 +310,16 @@ mod tests {
             (r#"{"a":[1,2]}"#, "a.1", r#"{"a":[1,9]}"#),
             (r#"{"a":[]}"#, "a.-.b", r#"{"a":[{"b":9}]}"#),
             ("[]", "-.b", r#"[{"b":9}]"#),
-            (r#"{"a":5}"#, "a.b", "unable to set target path a.b as the value of a was a non-object type (number)"),
-            ("5", "a.b", "unable to set target path a.b as the value of the root was a non-object type (number)"),
+            (
+                r#"{"a":5}"#,
+                "a.b",
+                "unable to set target path a.b as the value of a was a non-object type (number)",
+            ),
+            (
+                "5",
+                "a.b",
+                "unable to set target path a.b as the value of the root was a non-object type (number)",
+            ),
             (
                 r#"{"arr":[1,2]}"#,
                 "arr.5",

@@ -22,11 +22,15 @@ impl Linter<'_> {
             return;
         }
         let registry = self.registry;
-        let Some(outline) = self.chosen(kind, node).and_then(|name| registry.outline(kind, &name)) else { return };
+        let Some(outline) = self.chosen(kind, node).and_then(|name| registry.outline(kind, &name)) else {
+            return;
+        };
         if self.options.deprecated && outline.status == Status::Deprecated {
             self.add(node.line(), format!("component {} is deprecated", outline.name));
         }
-        for (_, value) in node.as_map().unwrap_or_default().iter().filter(|(key, _)| key.key_text() == outline.name) {
+        for (_, value) in
+            node.as_map().unwrap_or_default().iter().filter(|(key, _)| key.key_text() == outline.name)
+        {
             self.body(&outline.body, value);
         }
         let mut labelled = false;
@@ -36,7 +40,8 @@ impl Linter<'_> {
                 continue;
             }
             if !kind.reserved().contains(&name) {
-                let message = format!("field {name} is invalid when the component type is {} ({kind})", outline.name);
+                let message =
+                    format!("field {name} is invalid when the component type is {} ({kind})", outline.name);
                 self.add(key.line(), message);
                 continue;
             }

@@ -24,7 +24,8 @@ impl Linter<'_> {
         }
         match self.labels.get(label) {
             Some(first) => {
-                let message = format!("label '{label}' collides with a previously defined label at line {first}");
+                let message =
+                    format!("label '{label}' collides with a previously defined label at line {first}");
                 self.add(line, message);
             }
             None => {

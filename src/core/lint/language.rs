@@ -14,7 +14,10 @@ fn environment() -> &'static Environment {
 /// What is wrong with a mapping or query.
 pub(super) fn mapping(node: &Node, scalar: &Scalar) -> Vec<Lint> {
     let errors = Program::lint(&scalar.text, environment());
-    errors.iter().map(|error| place(node, scalar, error.line, error.column, error.without_position())).collect()
+    errors
+        .iter()
+        .map(|error| place(node, scalar, error.line, error.column, error.without_position()))
+        .collect()
 }
 
 /// What is wrong with the `${! }` expressions of a text.

@@ -53,7 +53,12 @@ pub struct LintOptions {
 }
 
 /// Lints a config that has these sections.
-pub fn config(node: &Node, sections: &'static [Field], registry: &Registry, options: LintOptions) -> Vec<Lint> {
+pub fn config(
+    node: &Node,
+    sections: &'static [Field],
+    registry: &Registry,
+    options: LintOptions,
+) -> Vec<Lint> {
     let mut linter = Linter::new(registry, options);
     linter.object(sections, node);
     linter.lints
@@ -176,7 +181,15 @@ mod tests {
     }
 
     const fn processor(name: &'static str, body: Body) -> ProcessorSpec {
-        Spec { name, summary: "", description: "", status: Status::Stable, body, examples: &[], build: unbuildable }
+        Spec {
+            name,
+            summary: "",
+            description: "",
+            status: Status::Stable,
+            body,
+            examples: &[],
+            build: unbuildable,
+        }
     }
 
     static MAPPING: ProcessorSpec = processor("mapping", Body::Single(Field::mapping("", "")));
@@ -241,7 +254,10 @@ mod tests {
     #[test]
     fn labels_are_unique_and_children_come_first() {
         assert_eq!(
-            lints("processors:\n  - label: a\n    try:\n      - label: a\n        noop: {}", LintOptions::default()),
+            lints(
+                "processors:\n  - label: a\n    try:\n      - label: a\n        noop: {}",
+                LintOptions::default()
+            ),
             ["(2,1) label 'a' collides with a previously defined label at line 4"]
         );
         let options = LintOptions { labels: true, deprecated: true, ..LintOptions::default() };

@@ -30,17 +30,29 @@ pub(super) static SPEC: InputSpec = InputSpec {
                   where it was used, `header`, the names in their order.",
     status: Status::Stable,
     body: Body::Fields(&[
-        Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.").list(),
-        Field::bool("parse_header_row", "Take the names of the fields from the first row, and make an object of each \
-                                         other row. Otherwise each row becomes an array.")
+        Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.")
+            .list(),
+        Field::bool(
+            "parse_header_row",
+            "Take the names of the fields from the first row, and make an object of each \
+                                         other row. Otherwise each row becomes an array.",
+        )
         .default("true"),
         Field::string("delimiter", "The character between fields.").default("','"),
-        Field::bool("lazy_quotes", "Allow a quote inside an unquoted field, and a single one inside a quoted field.")
-            .default("false"),
-        Field::bool("delete_on_finish", "Delete each file once all of it is delivered.").default("false").advanced(),
+        Field::bool(
+            "lazy_quotes",
+            "Allow a quote inside an unquoted field, and a single one inside a quoted field.",
+        )
+        .default("false"),
+        Field::bool("delete_on_finish", "Delete each file once all of it is delivered.")
+            .default("false")
+            .advanced(),
         Field::int("batch_count", "Rows of each batch; a batch never spans files.").default("1").advanced(),
-        Field::bool("auto_replay_nacks", "Whether messages that were not delivered are sent again; otherwise they \
-                                          are lost.")
+        Field::bool(
+            "auto_replay_nacks",
+            "Whether messages that were not delivered are sent again; otherwise they \
+                                          are lost.",
+        )
         .default("true"),
     ]),
     examples: &[Example { title: "All tables of a folder", config: "paths: [ './tables/*.csv' ]" }],
@@ -166,7 +178,9 @@ impl CsvInput {
         let Opened { file, metadata, .. } = match opened {
             Ok(Some(opened)) => opened,
             Ok(None) => return Err(Error::Failed(format!("read {}: is a directory", path.display()))),
-            Err(error) => return Err(Error::Failed(format!("open {}: {}", path.display(), Error::from(error)))),
+            Err(error) => {
+                return Err(Error::Failed(format!("open {}: {}", path.display(), Error::from(error))));
+            }
         };
         self.waiting.pop_front();
         self.current = Some(Table {
@@ -314,7 +328,8 @@ mod tests {
             for end in reading.ends {
                 let batch = &reading.messages[start..end as usize];
                 start = end as usize;
-                let texts = batch.iter().map(|message| String::from_utf8_lossy(message.content()).into_owned());
+                let texts =
+                    batch.iter().map(|message| String::from_utf8_lossy(message.content()).into_owned());
                 out.push(texts.collect::<Vec<_>>().join(" "));
             }
         }

@@ -33,13 +33,16 @@ pub(super) static SPEC: InputSpec = Spec {
         restart goes on where it was.\n\nMetadata of each message: `path`, `mod_time_unix`, `mod_time`.",
     status: Status::Stable,
     body: Body::Fields(&[
-        Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.").list(),
+        Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.")
+            .list(),
         Field::string("codec", "How to cut the files; superseded by `scanner`.").optional().deprecated(),
         Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
             .default("1000000")
             .deprecated(),
         Field::scanner("scanner", "How to cut each file into messages.").default("{ lines: {} }"),
-        Field::bool("delete_on_finish", "Delete each file once all of it is delivered.").default("false").advanced(),
+        Field::bool("delete_on_finish", "Delete each file once all of it is delivered.")
+            .default("false")
+            .advanced(),
         Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
     ]),
     examples: &[Example { title: "All logs of a folder", config: "paths: [ ./logs/*.log ]" }],
@@ -81,7 +84,8 @@ pub(super) fn expand(paths: &[String]) -> Result<VecDeque<PathBuf>, BuildError> 
             files.push_back(PathBuf::from(path));
             continue;
         }
-        let found = glob::glob(path).map_err(|error| BuildError::new(format!("{path}: {error}")).at("paths"))?;
+        let found =
+            glob::glob(path).map_err(|error| BuildError::new(format!("{path}: {error}")).at("paths"))?;
         files.extend(found.filter_map(Result::ok));
     }
     let mut seen = HashSet::new();
@@ -92,10 +96,12 @@ pub(super) fn expand(paths: &[String]) -> Result<VecDeque<PathBuf>, BuildError> 
 /// The scanner that an old codec means; parts joined by `/` wrap what follows.
 pub(super) fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildError> {
     let (first, rest) = codec.split_once('/').map_or((codec, None), |(first, rest)| (first, Some(rest)));
-    let (name, argument) = first.split_once(':').map_or((first, None), |(name, argument)| (name, Some(argument)));
+    let (name, argument) =
+        first.split_once(':').map_or((first, None), |(name, argument)| (name, Some(argument)));
     let empty = || Node::map(Vec::new());
     let with = |key: &str, value: &str| Node::single(key, Node::string(value));
-    let into = || codec_scanner(rest.unwrap_or("all-bytes"), max_buffer).map(|inner| Node::single("into", inner));
+    let into =
+        || codec_scanner(rest.unwrap_or("all-bytes"), max_buffer).map(|inner| Node::single("into", inner));
     Ok(match (name, argument) {
         ("lines", None) => {
             let limit = Node::scalar(max_buffer.to_string(), weir_core::node::Tag::Int);
@@ -251,17 +257,28 @@ impl FileInput {
         let known = self.ledger.place(&path);
         let asked = path.clone();
         let opened = tokio::task::spawn_blocking(move || open(&asked)).await;
-        let Opened { mut file, metadata, device, inode, length, head } = match opened.map_err(|_| Error::Closed)? {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let text = format!("open {}: {}", path.display(), Error::from(error));
-                return Err(Error::Failed(text));
-            }
-        };
+        let Opened { mut file, metadata, device, inode, length, head } =
+            match opened.map_err(|_| Error::Closed)? {
+                Ok(Some(opened)) => opened,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let text = format!("open {}: {}", path.display(), Error::from(error));
+                    return Err(Error::Failed(text));
+                }
+            };
         let scan = self.scanner.open(&path.to_string_lossy())?;
         let identity = Identity { device, inode, length: head.len() as u64, head: hash(&head) };
-        let mut source = Source { path, scan, metadata, identity, offset: 0, messages: 0, skip: 0, reading: None, ended: false };
+        let mut source = Source {
+            path,
+            scan,
+            metadata,
+            identity,
+            offset: 0,
+            messages: 0,
+            skip: 0,
+            reading: None,
+            ended: false,
+        };
         if let Some(place) = known.filter(|place| place.identity.is(device, inode, &head)) {
             match place.offset {
                 // A file that is shorter now was written anew.
@@ -348,13 +365,16 @@ pub(super) fn open(path: &Path) -> std::io::Result<Option<Opened>> {
 
 /// RFC 3339 in the zone of this machine.
 fn local_time(time: jiff::Timestamp) -> String {
-    let text = time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let text =
+        time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     text.strip_suffix("+00:00").map_or_else(|| text.clone(), |utc| format!("{utc}Z"))
 }
 
 /// FNV-1a: only to recognise a file.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl Source {
@@ -392,7 +412,8 @@ impl Identity {
     /// Whether this is the file of that device and inode, whose begin is `head`.
     fn is(&self, device: u64, inode: u64, head: &[u8]) -> bool {
         let length = usize::try_from(self.length).unwrap_or(usize::MAX);
-        (self.device, self.inode) == (device, inode) && head.get(..length).is_some_and(|head| hash(head) == self.head)
+        (self.device, self.inode) == (device, inode)
+            && head.get(..length).is_some_and(|head| hash(head) == self.head)
     }
 }
 

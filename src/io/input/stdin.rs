@@ -33,8 +33,11 @@ pub(super) static SPEC: InputSpec = InputSpec {
             .default("1000000")
             .deprecated(),
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
-        Field::bool("auto_replay_nacks", "Whether messages that were not delivered are sent again; otherwise they \
-                                          are lost.")
+        Field::bool(
+            "auto_replay_nacks",
+            "Whether messages that were not delivered are sent again; otherwise they \
+                                          are lost.",
+        )
         .default("true"),
     ]),
     examples: &[Example { title: "Rows", config: "scanner: { csv: {} }" }],
@@ -157,7 +160,8 @@ impl Reader for Stdin {
             let cut = match shared.next().await {
                 Some(Ok(piece)) => {
                     let cut = scan.feed(piece.clone(), &mut messages);
-                    let pending = scan.pending().and_then(|pending| usize::try_from(pending).ok()).unwrap_or(0);
+                    let pending =
+                        scan.pending().and_then(|pending| usize::try_from(pending).ok()).unwrap_or(0);
                     self.begun = tail(std::mem::take(&mut self.begun), &piece, pending);
                     cut
                 }
@@ -233,7 +237,11 @@ mod tests {
         stdin.connect().await?;
         let mut reading = Reading::default();
         stdin.read(&mut reading).await?;
-        Ok(reading.messages.iter().map(|message| String::from_utf8_lossy(message.content()).into_owned()).collect())
+        Ok(reading
+            .messages
+            .iter()
+            .map(|message| String::from_utf8_lossy(message.content()).into_owned())
+            .collect())
     }
 
     /// Gives one part a call.

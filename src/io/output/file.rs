@@ -18,11 +18,11 @@ use weir_core::{
     ack::WriteError,
     build_error::BuildError,
     error::Error,
+    expression::Interpolated,
     field::Field,
     output::{OutputComponent, Writer},
     registry::OutputSpec,
     spec::{Body, Example, Spec, Status},
-    expression::Interpolated,
 };
 
 pub(super) static SPEC: OutputSpec = Spec {
@@ -132,7 +132,8 @@ impl FileOutput {
         work: impl FnOnce(&mut Target) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
         let target = Arc::clone(&self.target);
-        let done = spawn_blocking(move || work(&mut target.lock().unwrap_or_else(PoisonError::into_inner))).await;
+        let done =
+            spawn_blocking(move || work(&mut target.lock().unwrap_or_else(PoisonError::into_inner))).await;
         match done {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
@@ -162,9 +163,10 @@ impl Writer for FileOutput {
         for (index, message) in messages.iter().enumerate() {
             let fixed = self.path.as_static().is_some() && !self.codec.replaces();
             if !fixed || index == 0 {
-                let path = self.path.resolve(messages, index).map_err(|error| {
-                    Error::Failed(format!("path interpolation error: {error}"))
-                })?;
+                let path = self
+                    .path
+                    .resolve(messages, index)
+                    .map_err(|error| Error::Failed(format!("path interpolation error: {error}")))?;
                 let path = PathBuf::from(OsStr::from_bytes(&path));
                 if self.codec.replaces() || runs.last().is_none_or(|(last, _)| *last != path) {
                     runs.push((path, bytes.len()));

@@ -40,12 +40,17 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
                   delivered when it is handed to the connection: what a client then loses is lost.",
     status: Status::Stable,
     body: Body::Fields(&[
-        Field::string("address", "Host and port of a listener of its own; empty: the server's.").default("''"),
+        Field::string("address", "Host and port of a listener of its own; empty: the server's.")
+            .default("''"),
         Field::string("path", "Where one batch is given to each request; empty: nowhere.").default("/get"),
-        Field::string("stream_path", "Where messages are given on and on; empty: nowhere.").default("/get/stream"),
-        Field::string("ws_path", "Where messages will be given over websockets; empty: nowhere.").default("/get/ws"),
+        Field::string("stream_path", "Where messages are given on and on; empty: nowhere.")
+            .default("/get/stream"),
+        Field::string("ws_path", "Where messages will be given over websockets; empty: nowhere.")
+            .default("/get/ws"),
         Field::string("allowed_verbs", "The verbs that are answered.").list().default("[ GET ]"),
-        Field::string("timeout", "How long a request to `path` waits for a message.").default("5s").advanced(),
+        Field::string("timeout", "How long a request to `path` waits for a message.")
+            .default("5s")
+            .advanced(),
         Field::string("cert_file", "Certificate in PEM of a listener of its own.").default("''").advanced(),
         Field::string("key_file", "Key in PEM of a listener of its own.").default("''").advanced(),
         CORS,
@@ -104,8 +109,16 @@ impl HttpServer {
         });
         let paths: [(String, &str, Arc<dyn Handler>); 3] = [
             (config.path, "Read a single message from weir.", Arc::new(Single(Arc::clone(&shared)))),
-            (config.stream_path, "Read a continuous stream of messages from weir.", Arc::new(Continuous(shared))),
-            (config.ws_path, "Read messages from weir via websockets.", Arc::new(NoWebsocket { closed: CLOSED })),
+            (
+                config.stream_path,
+                "Read a continuous stream of messages from weir.",
+                Arc::new(Continuous(shared)),
+            ),
+            (
+                config.ws_path,
+                "Read messages from weir via websockets.",
+                Arc::new(NoWebsocket { closed: CLOSED }),
+            ),
         ];
         let mut routes = Vec::new();
         for (path, description, handler) in paths {
@@ -209,7 +222,10 @@ impl Handler for Single {
                 let mut writer = multipart::Writer::new();
                 several.iter().for_each(|message| writer.part("application/octet-stream", message.content()));
                 let (body, media) = writer.finish();
-                (body, HeaderValue::from_str(&media).unwrap_or(HeaderValue::from_static("multipart/form-data")))
+                (
+                    body,
+                    HeaderValue::from_str(&media).unwrap_or(HeaderValue::from_static("multipart/form-data")),
+                )
             }
         };
         let mut response = Response::new(StatusCode::OK, body);

@@ -204,7 +204,8 @@ mod tests {
     }
 
     fn broker(scripts: &[&[&'static str]]) -> Broker {
-        let input = |script: &&[&'static str]| Box::new(Scripted(script.iter().copied().collect())) as Box<dyn Input>;
+        let input =
+            |script: &&[&'static str]| Box::new(Scripted(script.iter().copied().collect())) as Box<dyn Input>;
         Broker::new(scripts.iter().map(input).collect())
     }
 
@@ -212,7 +213,9 @@ mod tests {
         let mut out = Vec::new();
         loop {
             match broker.next().await {
-                Next::Frame(frame) => out.push(String::from_utf8_lossy(frame.messages()[0].content()).into_owned()),
+                Next::Frame(frame) => {
+                    out.push(String::from_utf8_lossy(frame.messages()[0].content()).into_owned())
+                }
                 Next::Flush => out.push("flush".into()),
                 Next::End => return out,
             }

@@ -75,9 +75,10 @@ impl CacheOutput {
             None => None,
             Some(ttl) => match resolve(ttl, "ttl")? {
                 text if text.is_empty() => None,
-                text => Some(duration::parse(&text).map_err(|error| {
-                    Error::Failed(format!("failed to parse ttl string: {error}"))
-                })?),
+                text => Some(
+                    duration::parse(&text)
+                        .map_err(|error| Error::Failed(format!("failed to parse ttl string: {error}")))?,
+                ),
             },
         };
         let content = batch.get(index).map(|message| message.content().clone()).unwrap_or_default();
@@ -92,7 +93,8 @@ impl Writer for CacheOutput {
     }
 
     async fn write(&self, batch: &[Message]) -> Result<(), WriteError> {
-        let items: Result<BTreeMap<_, _>, _> = (0..batch.len()).map(|index| self.item(batch, index)).collect();
+        let items: Result<BTreeMap<_, _>, _> =
+            (0..batch.len()).map(|index| self.item(batch, index)).collect();
         let missing = || Error::Failed(format!("cache resource '{}' was not found", self.label));
         let cache = self.cache.get().ok_or_else(missing)?;
         for (key, (value, ttl)) in items? {

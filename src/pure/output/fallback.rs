@@ -135,7 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_failed_goes_on_with_the_reason() {
-        let (book, first, last): (Arc<Book>, _, _) = (Arc::default(), Child::new(&["b", "d"]), Child::new(&["d"]));
+        let (book, first, last): (Arc<Book>, _, _) =
+            (Arc::default(), Child::new(&["b", "d"]), Child::new(&["d"]));
         let outputs = vec![Arc::clone(&first) as Arc<dyn Output>, Arc::clone(&last) as Arc<dyn Output>];
         let output = Fallback::new(outputs, &CancellationToken::new());
         output.send(frame(&book, &[&["a", "b"], &["c"], &["c", "d"]])).await;

@@ -48,7 +48,8 @@ impl Kept {
     pub(super) fn new(frame: Frame, under_way: &Arc<UnderWay>) -> Self {
         under_way.kept.fetch_add(1, Ordering::AcqRel);
         let (mut messages, marks, origin) = frame.into_parts();
-        let tags = (0..).zip(&mut messages).map(|(tag, message)| std::mem::replace(&mut message.tag, tag)).collect();
+        let tags =
+            (0..).zip(&mut messages).map(|(tag, message)| std::mem::replace(&mut message.tag, tag)).collect();
         Self { messages, tags, marks, origin, under_way: Arc::clone(under_way) }
     }
 

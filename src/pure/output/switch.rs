@@ -12,9 +12,9 @@ use weir_core::{
     build_error::BuildError,
     component::Component,
     error::Error,
+    expression::Mapping,
     field::Field,
     frame::Frame,
-    expression::Mapping,
     node::Node,
     output::{Output, OutputComponent},
     registry::OutputSpec,
@@ -75,7 +75,9 @@ fn rejects_forever(node: &Node) -> Vec<String> {
     let rejects = |case: &Node| {
         let output = case.get("output");
         let named = output.and_then(|output| output.get("type")).and_then(Node::as_str) == Some("reject");
-        named || output.is_some_and(|output| output.get("reject").is_some_and(|reject| reject.as_scalar().is_some()))
+        named
+            || output
+                .is_some_and(|output| output.get("reject").is_some_and(|reject| reject.as_scalar().is_some()))
     };
     let cases = node.get("cases").and_then(Node::as_list).unwrap_or_default();
     if !retries || !cases.iter().any(rejects) {
@@ -163,7 +165,9 @@ impl Switch {
                         push(frames, batch, mark.slot, &origin);
                     }
                 }
-                Some((_, _)) => self.split(batch, &routes, &Fork::new(Arc::clone(&origin), mark.slot), &mut sorted),
+                Some((_, _)) => {
+                    self.split(batch, &routes, &Fork::new(Arc::clone(&origin), mark.slot), &mut sorted)
+                }
                 None => origin.settle(mark.slot, Ok(())),
             }
         }
@@ -242,7 +246,8 @@ mod tests {
     /// Cases of a content to match (empty: everything) and whether the next is looked at, too.
     fn switch(cases: &[(&str, &Arc<Child>, bool)], strict: bool) -> Switch {
         let cases = cases.iter().map(|(content, child, continues)| Case {
-            check: (!content.is_empty()).then(|| Mapping::parse(&format!("content() == \"{content}\"")).unwrap()),
+            check: (!content.is_empty())
+                .then(|| Mapping::parse(&format!("content() == \"{content}\"")).unwrap()),
             output: Arc::clone(*child) as Arc<dyn Output>,
             continues: *continues,
         });
@@ -262,7 +267,8 @@ mod tests {
     #[test]
     fn a_part_that_fails_whole_fails_only_its_messages() {
         let (book, child): (Arc<Book>, _) = (Arc::default(), Child::new(&[]));
-        let sorted = switch(&[("a", &child, false), ("", &child, false)], false).sort(frame(&book, &[&["b", "a", "c"]]));
+        let sorted = switch(&[("a", &child, false), ("", &child, false)], false)
+            .sort(frame(&book, &[&["b", "a", "c"]]));
         for frame in sorted.into_iter().flatten() {
             if frame.messages().len() == 2 { frame.fail(&Error::failed("down")) } else { frame.deliver() }
         }

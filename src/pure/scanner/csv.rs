@@ -23,13 +23,22 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
     status: Status::Stable,
     body: Body::Fields(&[
         Field::string("custom_delimiter", "The character between fields, instead of a comma.").optional(),
-        Field::bool("parse_header_row", "Take the names of the fields from the first row, and make an object of each \
-                                         other row. Otherwise each row becomes an array.")
+        Field::bool(
+            "parse_header_row",
+            "Take the names of the fields from the first row, and make an object of each \
+                                         other row. Otherwise each row becomes an array.",
+        )
         .default("true"),
-        Field::bool("lazy_quotes", "Allow a quote inside an unquoted field, and a single one inside a quoted field.")
-            .default("false"),
-        Field::bool("continue_on_error", "Make a message that is flagged as failed of a broken row and go on with the \
-                                          next. Rows after a broken one may be misread.")
+        Field::bool(
+            "lazy_quotes",
+            "Allow a quote inside an unquoted field, and a single one inside a quoted field.",
+        )
+        .default("false"),
+        Field::bool(
+            "continue_on_error",
+            "Make a message that is flagged as failed of a broken row and go on with the \
+                                          next. Rows after a broken one may be misread.",
+        )
         .default("false"),
     ]),
     examples: &[Example { title: "Columns between bars", config: "custom_delimiter: '|'" }],
@@ -157,9 +166,8 @@ mod tests {
     fn scanned(text: &'static str, header: bool, continues: bool) -> (Vec<String>, Option<String>) {
         let csv = Csv { delimiter: ',', header, lazy_quotes: false, continues, component: Arc::default() };
         let (mut scan, mut out) = (csv.open("").unwrap(), Vec::new());
-        let outcome = scan
-            .feed(Bytes::from_static(text.as_bytes()), &mut out)
-            .and_then(|()| scan.finish(&mut out));
+        let outcome =
+            scan.feed(Bytes::from_static(text.as_bytes()), &mut out).and_then(|()| scan.finish(&mut out));
         let shown = out.iter().map(|message| {
             let row = message.metadata().get("csv_row").map(Value::to_json).unwrap_or_default();
             let error = message.error().map_or("", |_| " failed");
@@ -183,7 +191,10 @@ mod tests {
         assert_eq!(rows, [r#"0 {"a":"1","b":"2"}"#]);
         assert_eq!(error.as_deref(), Some("record on line 3: wrong number of fields"));
         let (rows, error) = scanned(text, true, true);
-        assert_eq!(rows, [r#"0 {"a":"1","b":"2"}"#, r#"1 {"a":"3"} failed"#, "2 {} failed", r#"3 {"a":"7","b":"8"}"#]);
+        assert_eq!(
+            rows,
+            [r#"0 {"a":"1","b":"2"}"#, r#"1 {"a":"3"} failed"#, "2 {} failed", r#"3 {"a":"7","b":"8"}"#]
+        );
         assert_eq!(error, None);
     }
 

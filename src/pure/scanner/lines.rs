@@ -26,7 +26,10 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
     build: |node, _| {
         let config: Config = node.read()?;
         Ok(Box::new(Lines {
-            delimiter: config.custom_delimiter.filter(|delimiter| !delimiter.is_empty()).map(String::into_bytes),
+            delimiter: config
+                .custom_delimiter
+                .filter(|delimiter| !delimiter.is_empty())
+                .map(String::into_bytes),
             max_buffer_size: usize::try_from(config.max_buffer_size).unwrap_or(0),
             omit_empty: config.omit_empty,
         }))

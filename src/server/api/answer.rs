@@ -21,7 +21,11 @@ pub(crate) fn text(text: impl Into<bytes::Bytes>) -> Response {
 
 /// Nothing to say: it is done.
 pub(crate) fn done() -> Response {
-    Response { status: StatusCode::OK, headers: http::HeaderMap::new(), body: Body::Whole(bytes::Bytes::new()) }
+    Response {
+        status: StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: Body::Whole(bytes::Bytes::new()),
+    }
 }
 
 /// `Error: …` with a status.

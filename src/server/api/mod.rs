@@ -13,13 +13,13 @@ pub(crate) use routes::reserved;
 pub(crate) use service::Debug;
 pub(crate) use submit::Refusal;
 
-use routes::Endpoint;
 use crate::{
     http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
     runtime::{Lookup, Runtime},
 };
 use async_trait::async_trait;
 use http::StatusCode;
+use routes::Endpoint;
 use std::{net::IpAddr, sync::Arc};
 use weir_control::service::Service;
 use weir_core::{
@@ -167,7 +167,7 @@ impl App {
         match (endpoint, &self.subject) {
             (Endpoint::Ping, _) => answer::text("pong"),
             (Endpoint::Version, _) => service::version(),
-            (Endpoint::Endpoints, _) => service::endpoints(self),
+            (Endpoint::Endpoints, _) => service::endpoints(self).await,
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
             (Endpoint::Ready, Subject::Single(single)) => service::single_ready(single),
             (Endpoint::Metrics, _) => service::metrics(self),
@@ -177,7 +177,9 @@ impl App {
             (Endpoint::Stream, Subject::Streams(streams)) => streams.stream(name(0), &request).await,
             (Endpoint::StreamStats, Subject::Streams(streams)) => streams.stats(name(0), &request),
             (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)),
-            (Endpoint::Resource, Subject::Streams(streams)) => streams.resource(name(0), name(1), &request).await,
+            (Endpoint::Resource, Subject::Streams(streams)) => {
+                streams.resource(name(0), name(1), &request).await
+            }
             (_, Subject::Single(_)) => not_found(),
         }
     }

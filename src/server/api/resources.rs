@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use weir_control::record::{Key, Kind as RecordKind};
 use weir_core::http::{Request, Response};
 
-const TYPES: &str = "Var `type` must be set to one of `cache`, `input`, `output`, `processor` or `rate_limit`";
+const TYPES: &str =
+    "Var `type` must be set to one of `cache`, `input`, `output`, `processor` or `rate_limit`";
 
 impl Streams {
     /// Creates or changes a resource.
@@ -13,7 +14,8 @@ impl Streams {
         if request.method != Method::POST {
             return answer::verb(&request.method);
         }
-        let found = RecordKind::parse(kind).and_then(|record| Some((record, crate::runtime::component_kind(record)?)));
+        let found = RecordKind::parse(kind)
+            .and_then(|record| Some((record, crate::runtime::component_kind(record)?)));
         let Some((record, kind)) = found else { return Response::error(StatusCode::BAD_REQUEST, TYPES) };
         let chilled = self.is_chilled(request);
         let key = Key::new(record, id);

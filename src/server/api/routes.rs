@@ -26,7 +26,12 @@ impl Endpoint {
     pub(crate) fn is_control(self) -> bool {
         matches!(
             self,
-            Self::Streams | Self::Stream | Self::StreamStats | Self::Resource | Self::DebugJson | Self::DebugYaml
+            Self::Streams
+                | Self::Stream
+                | Self::StreamStats
+                | Self::Resource
+                | Self::DebugJson
+                | Self::DebugYaml
         )
     }
 }
@@ -67,7 +72,11 @@ pub(crate) static ROWS: [Row; 13] = [
     row(Endpoint::DebugYaml, "/debug/config/yaml", "DEBUG: Returns the loaded config as YAML."),
     row(Endpoint::Streams, "/streams", STREAMS),
     row(Endpoint::Stream, "/streams/{id}", STREAM),
-    row(Endpoint::StreamStats, "/streams/{id}/stats", "GET a structured JSON object containing metrics for the stream."),
+    row(
+        Endpoint::StreamStats,
+        "/streams/{id}/stats",
+        "GET a structured JSON object containing metrics for the stream.",
+    ),
     row(Endpoint::Resource, "/resources/{type}/{id}", RESOURCE),
     row(Endpoint::StreamReady, "/{id}/ready", STREAM_READY),
 ];
@@ -93,7 +102,11 @@ pub(crate) fn reserved(pattern: &Pattern, stream: &str) -> Option<String> {
     let shadowed = matches!(endpoint, Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource)
         && path.segments().first().is_some_and(|first| first == stream);
     if shadowed {
-        tracing::warn!(stream, "path {} belongs to the API, which answers it instead of the stream", pattern.text());
+        tracing::warn!(
+            stream,
+            "path {} belongs to the API, which answers it instead of the stream",
+            pattern.text()
+        );
         return None;
     }
     Some(format!("path {} is served by the server itself: choose another path", pattern.text()))

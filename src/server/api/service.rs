@@ -10,7 +10,7 @@ use crate::{
     telemetry::metrics::{Group, json as metrics_json, prometheus},
 };
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 use weir_config::{Node, json::to_json, write::to_yaml};
@@ -31,7 +31,7 @@ pub(super) fn version() -> Response {
 }
 
 /// Every path with its description, as the reference lists them.
-pub(super) fn endpoints(app: &App) -> Response {
+pub(super) async fn endpoints(app: &App) -> Response {
     let mut all = BTreeMap::new();
     for row in &ROWS {
         let listed = match row.endpoint {
@@ -47,7 +47,7 @@ pub(super) fn endpoints(app: &App) -> Response {
             all.insert(row.path.to_owned(), row.description.to_owned());
         }
     }
-    app.host.describe(&mut all);
+    app.host.describe(&mut all).await;
     if let Subject::Streams(streams) = &app.subject {
         for view in streams.service.list(Kind::Stream) {
             all.insert(format!("/{}/ready", view.key.id), STREAM_READY.to_owned());
@@ -67,7 +67,10 @@ pub(super) fn ready(service: &Service) -> Response {
     if faulty.is_empty() {
         return answer::text("OK");
     }
-    Response::error(StatusCode::SERVICE_UNAVAILABLE, &format!("streams {} are not connected", faulty.join(", ")))
+    Response::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &format!("streams {} are not connected", faulty.join(", ")),
+    )
 }
 
 fn is_connected(service: &Service, view: &View) -> bool {
@@ -79,41 +82,41 @@ fn is_connected(service: &Service, view: &View) -> bool {
 }
 
 fn all_up(inputs: &[Arc<Connection>], outputs: &[Arc<Connection>]) -> bool {
-    let up = |connections: &[Arc<Connection>]| !connections.is_empty() && connections.iter().all(|one| one.is_up());
+    let up = |connections: &[Arc<Connection>]| {
+        !connections.is_empty() && connections.iter().all(|one| one.is_up())
+    };
     up(inputs) && up(outputs)
 }
 
-/// One connection; `over`: the stream has ended, and with it everything but shared resources.
-fn status(connection: &Connection, over: bool) -> Value {
+/// One connection, its members in the reference's order; `over`: the stream has ended, and with it everything but
+/// shared resources.
+fn status(connection: &Connection, over: bool) -> String {
     let path = connection.component.path.strip_prefix("root.").unwrap_or(&connection.component.path);
     let shared = path.starts_with("input_resources") || path.starts_with("output_resources");
     let connected = connection.is_up() && (shared || !over);
-    let mut shown = json!({ "label": connection.component.label, "path": path, "connected": connected });
+    let label = Value::from(connection.component.label.as_str());
+    let mut shown = format!("{{\"label\":{label},\"path\":{},\"connected\":{connected}", Value::from(path));
     if let (false, false, Some(error)) = (connected, over, connection.error()) {
-        shown["error"] = error.into();
+        shown += &format!(",\"error\":{}", Value::from(error));
     }
-    shown
+    shown + "}"
 }
 
 /// The reference gives the type of its JSON only when all is well.
-fn readiness(error: Option<String>, statuses: Vec<Value>, ready: bool) -> Response {
-    let mut body = Map::new();
-    if let Some(error) = error {
-        body.insert("error".into(), error.into());
-    }
-    body.insert("statuses".into(), statuses.into());
-    let body = Value::Object(body);
-    if ready {
-        return answer::json(StatusCode::OK, &body);
-    }
-    let mut response = Response::new(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
-    response.headers.insert(header::CONTENT_TYPE, TEXT);
+fn readiness(error: Option<String>, statuses: &[String], ready: bool) -> Response {
+    let error = error.map(|error| format!("\"error\":{},", Value::from(error))).unwrap_or_default();
+    let body = format!("{{{error}\"statuses\":[{}]}}\n", statuses.join(","));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = Response::new(status, body);
+    let kind = if ready { HeaderValue::from_static("application/json") } else { TEXT };
+    response.headers.insert(header::CONTENT_TYPE, kind);
     response
 }
 
 pub(super) fn single_ready(single: &Single) -> Response {
-    let statuses = single.inputs.iter().chain(&single.outputs).map(|one| status(one, false)).collect();
-    readiness(None, statuses, all_up(&single.inputs, &single.outputs))
+    let all = single.inputs.iter().chain(&single.outputs);
+    let statuses: Vec<String> = all.map(|one| status(one, false)).collect();
+    readiness(None, &statuses, all_up(&single.inputs, &single.outputs))
 }
 
 impl Streams {
@@ -124,11 +127,16 @@ impl Streams {
         let Some(running) = running.as_ref().and_then(RunningStream::of) else {
             let completed = view.desired.as_ref().is_some_and(|desired| desired.is_completed());
             let reason = if completed { Some("stream terminated".into()) } else { view.status.reason };
-            return readiness(reason, Vec::new(), false);
+            return readiness(reason, &[], false);
         };
         let (over, seen) = (running.is_ended(), running.view());
-        let statuses = seen.inputs.iter().chain(&seen.outputs).map(|one| status(one, over)).collect();
-        readiness(over.then(|| "stream terminated".into()), statuses, !over && all_up(&seen.inputs, &seen.outputs))
+        let statuses: Vec<String> =
+            seen.inputs.iter().chain(&seen.outputs).map(|one| status(one, over)).collect();
+        readiness(
+            over.then(|| "stream terminated".into()),
+            &statuses,
+            !over && all_up(&seen.inputs, &seen.outputs),
+        )
     }
 }
 
@@ -157,7 +165,9 @@ pub(super) fn metrics(app: &App) -> Response {
     // Ends with the client's connection, which drops the receiver.
     tokio::spawn(prometheus(groups(app), own_metrics(app), to));
     let mut response = Response::new(StatusCode::OK, "");
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response.body = Body::Stream(pieces);
     response
 }
@@ -166,10 +176,14 @@ pub(super) fn metrics(app: &App) -> Response {
 fn own_metrics(app: &App) -> String {
     let Subject::Streams(streams) = &app.subject else { return String::new() };
     let sizes = streams.service.sizes();
-    let gauge = |name: &str, help: &str, value: u64| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    let gauge = |name: &str, help: &str, value: u64| {
+        format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
+    };
     let mut text = gauge("weir_store_revision", "Revisions of the desired state.", sizes.revision);
-    text += &gauge("weir_store_journal_bytes", "Bytes of the journal since its snapshot.", sizes.journal_bytes);
-    text += &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
+    text +=
+        &gauge("weir_store_journal_bytes", "Bytes of the journal since its snapshot.", sizes.journal_bytes);
+    text +=
+        &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
     text
 }
 

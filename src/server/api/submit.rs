@@ -81,12 +81,18 @@ impl Streams {
         }
         let node = yaml::parse(&expanded.text).map_err(error)?;
         // Without variables both are one, and the second reading is saved.
-        let bare = if expanded.text == source { node.clone() } else { tokens::parse(&source).map_err(error)? };
+        let bare =
+            if expanded.text == source { node.clone() } else { tokens::parse(&source).map_err(error)? };
         Ok(Text { source, node, bare })
     }
 
     /// Checks and lints a stream's config, and makes it ready to be built.
-    pub(crate) fn stream_submission(&self, id: &str, text: Text, chilled: bool) -> Result<Submission, Refusal> {
+    pub(crate) fn stream_submission(
+        &self,
+        id: &str,
+        text: Text,
+        chilled: bool,
+    ) -> Result<Submission, Refusal> {
         let registry = &self.runtime.engine().registry;
         repeated(&text.node)?;
         lint::read::check(&text.node, sections::STREAM, registry).map_err(error)?;
@@ -98,17 +104,28 @@ impl Streams {
     }
 
     /// Reads, checks and lints a stream's file, which may have unit tests and ask not to be linted.
-    pub(crate) fn file_submission(&self, id: &str, bytes: &[u8], chilled: bool) -> Result<Submission, Refusal> {
+    pub(crate) fn file_submission(
+        &self,
+        id: &str,
+        bytes: &[u8],
+        chilled: bool,
+    ) -> Result<Submission, Refusal> {
         let text = self.read(bytes, chilled)?;
         let registry = &self.runtime.engine().registry;
         lint::read::check(&text.node, sections::STREAM_FILE, registry).map_err(error)?;
-        let silent = ["# BENTHOS LINT DISABLE", "# WEIR LINT DISABLE"].iter().any(|mark| text.source.starts_with(mark));
-        let lints = if silent { Vec::new() } else {
+        let silent = ["# BENTHOS LINT DISABLE", "# WEIR LINT DISABLE"]
+            .iter()
+            .any(|mark| text.source.starts_with(mark));
+        let lints = if silent {
+            Vec::new()
+        } else {
             lint::config(&text.node, sections::STREAM_FILE, registry, self.lint_options())
         };
         let lints: Vec<String> = lints.iter().map(ToString::to_string).collect();
         if chilled {
-            lints.iter().for_each(|lint| tracing::warn!(lint, "Config lint error in the file of stream {id}"));
+            lints
+                .iter()
+                .for_each(|lint| tracing::warn!(lint, "Config lint error in the file of stream {id}"));
         } else {
             refuse_lints(lints)?;
         }
@@ -116,7 +133,12 @@ impl Streams {
     }
 
     /// Lints one member of a whole set; what is wrong with it is said with its id.
-    pub(crate) fn member_submission(&self, id: &str, text: Text, chilled: bool) -> Result<Submission, Refusal> {
+    pub(crate) fn member_submission(
+        &self,
+        id: &str,
+        text: Text,
+        chilled: bool,
+    ) -> Result<Submission, Refusal> {
         let registry = &self.runtime.engine().registry;
         let named = |text: String| format!("stream '{id}': {text}");
         let placed = |refusal| match refusal {
@@ -151,7 +173,14 @@ impl Streams {
         let (runtime, node, id) = (self.runtime.clone(), text.node, key.id.to_string());
         let fingerprint = fingerprint(canonical(&text.bare).as_bytes());
         let build = Box::new(move || runtime.resource(kind, &id, &node));
-        Ok(Submission { key, format: format(&text.source), text: text.source, chilled, fingerprint, build: Some(build) })
+        Ok(Submission {
+            key,
+            format: format(&text.source),
+            text: text.source,
+            chilled,
+            fingerprint,
+            build: Some(build),
+        })
     }
 
     /// Makes a checked text ready to be built.
@@ -190,7 +219,11 @@ fn repeated(node: &Node) -> Result<(), Refusal> {
             let mut seen = std::collections::HashMap::with_capacity(entries.len());
             for (key, value) in entries {
                 if let Some(first) = seen.insert(key.key_text(), key.line()) {
-                    let text = format!("line {}: key '{}' is already defined on line {first}", key.line(), key.key_text());
+                    let text = format!(
+                        "line {}: key '{}' is already defined on line {first}",
+                        key.line(),
+                        key.key_text()
+                    );
                     return Err(error(text));
                 }
                 repeated(value)?;
@@ -246,9 +279,9 @@ pub(crate) fn unplaced(node: &Node) -> Node {
     let bare = match node.value() {
         Value::Scalar(_) => node.clone(),
         Value::List(items) => node.with_value(Value::List(items.iter().map(unplaced).collect())),
-        Value::Map(entries) => {
-            node.with_value(Value::Map(entries.iter().map(|(key, value)| (unplaced(key), unplaced(value))).collect()))
-        }
+        Value::Map(entries) => node.with_value(Value::Map(
+            entries.iter().map(|(key, value)| (unplaced(key), unplaced(value))).collect(),
+        )),
     };
     bare.with_position(Position::default())
 }

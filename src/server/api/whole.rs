@@ -15,10 +15,11 @@ use weir_core::{
 impl Streams {
     pub(super) async fn post_all(&self, request: &Request) -> Response {
         let chilled = self.is_chilled(request);
-        let members = match self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await {
-            Ok(members) => members,
-            Err(refusal) => return refusal.answer(),
-        };
+        let members =
+            match self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await {
+                Ok(members) => members,
+                Err(refusal) => return refusal.answer(),
+            };
         let options = self.options(request);
         self.written(self.service.set_all(members, &options).await)
     }
@@ -27,7 +28,8 @@ impl Streams {
     fn members(&self, body: &[u8], chilled: bool) -> Result<Vec<Submission>, Refusal> {
         let error = |text: String| Refusal::Error(text);
         let source = std::str::from_utf8(body).map_err(|_| error("yaml: invalid UTF-8".into()))?;
-        let expanded = environment::expand(source, &*self.lookup).map_err(|fault| error(fault.to_string()))?;
+        let expanded =
+            environment::expand(source, &*self.lookup).map_err(|fault| error(fault.to_string()))?;
         if let (Some(complaint), false) = (expanded.complaint(), chilled) {
             return Err(error(complaint));
         }
@@ -41,14 +43,20 @@ impl Streams {
         let (mut errors, mut lints) = (Vec::new(), Vec::new());
         for (id, member) in node.entries() {
             if id.is_empty() || id.contains('/') {
-                errors.push(format!("stream '{id}': no path can reach this id: choose one that is not empty, without /"));
+                errors.push(format!(
+                    "stream '{id}': no path can reach this id: choose one that is not empty, without /"
+                ));
                 continue;
             }
             let Some(unexpanded) = bare.get(id) else {
                 errors.push(format!("stream '{id}': its name comes from a variable: write it out"));
                 continue;
             };
-            let text = Text { source: member_text(source, unexpanded), node: member.clone(), bare: unexpanded.clone() };
+            let text = Text {
+                source: member_text(source, unexpanded),
+                node: member.clone(),
+                bare: unexpanded.clone(),
+            };
             match self.member_submission(id, text, chilled) {
                 Ok(submission) => members.push(submission),
                 Err(Refusal::Error(text)) => errors.push(text),
@@ -71,11 +79,15 @@ fn check_set(node: &Node) -> Result<(), Refusal> {
         Value::Map(entries) => {
             let mut seen = std::collections::HashSet::new();
             match entries.iter().find(|(key, _)| !seen.insert(key.key_text())) {
-                Some((key, _)) => error(format!("line {}: stream '{}' is already defined", key.line(), key.key_text())),
+                Some((key, _)) => {
+                    error(format!("line {}: stream '{}' is already defined", key.line(), key.key_text()))
+                }
                 None => Ok(()),
             }
         }
-        Value::List(_) => error(format!("yaml: unmarshal errors:\n  line {}: cannot unmarshal !!seq {wanted}", node.line())),
+        Value::List(_) => {
+            error(format!("yaml: unmarshal errors:\n  line {}: cannot unmarshal !!seq {wanted}", node.line()))
+        }
         Value::Scalar(_) if node.is_null() => {
             error("the body is empty: send an object of streams, or {} to remove them all".into())
         }
@@ -90,7 +102,9 @@ fn check_set(node: &Node) -> Result<(), Refusal> {
 
 /// A member's own text: its lines in the whole, where they say the same alone; else its tree, written anew.
 fn member_text(whole: &str, member: &Node) -> String {
-    slice(whole, member).filter(|text| tokens::parse(text).is_ok_and(|alone| alone == *member)).unwrap_or_else(|| to_yaml(member))
+    slice(whole, member)
+        .filter(|text| tokens::parse(text).is_ok_and(|alone| alone == *member))
+        .unwrap_or_else(|| to_yaml(member))
 }
 
 /// The lines of a block from a node's first on, as far as they are indented like it.

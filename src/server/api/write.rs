@@ -78,7 +78,10 @@ impl Streams {
             WriteError::NotFound(_) => answer::no_stream(),
             WriteError::Conflict { current } => {
                 let text = format!("the current generation is {current}");
-                answer::json(StatusCode::PRECONDITION_FAILED, &json!({ "error": text, "generation": current }))
+                answer::json(
+                    StatusCode::PRECONDITION_FAILED,
+                    &json!({ "error": text, "generation": current }),
+                )
             }
             WriteError::Build(failures) => {
                 let several = failures.len() > 1;
@@ -111,7 +114,13 @@ impl Streams {
 
     /// Lays a patch over what is stored, and checks the result as a PUT of it would be. What the patch makes is
     /// written nowhere, so that it has no lines to name.
-    fn patched(&self, id: &str, current: &Desired, body: &[u8], chilled: bool) -> Result<Submission, Refusal> {
+    fn patched(
+        &self,
+        id: &str,
+        current: &Desired,
+        body: &[u8],
+        chilled: bool,
+    ) -> Result<Submission, Refusal> {
         let error = |text: String| Refusal::Error(text);
         let change = std::str::from_utf8(body).map_err(|_| error("yaml: invalid UTF-8".into()))?;
         let mut words = tokens::Tokens::avoiding(&[&current.text, change]);
@@ -129,11 +138,16 @@ impl Streams {
         let mut text = self.read_text(source, chilled)?;
         text.node = unplaced(&text.node);
         let registry = &self.runtime.engine().registry;
-        lint::read::check(&text.node, sections::STREAM, registry).map_err(|fault| error(fault.to_string()))?;
+        lint::read::check(&text.node, sections::STREAM, registry)
+            .map_err(|fault| error(fault.to_string()))?;
         if !chilled {
             let lints = lint::config(&text.node, sections::STREAM, registry, self.lint_options());
-            // The keys of another type stay behind where a patch changes the type.
-            let kept = lints.iter().filter(|lint| !lint.message.contains(" is invalid when the component type is "));
+            // The keys of another type stay behind where a patch changes the type, and null takes a section away.
+            let excused = |text: &str| {
+                text.contains(" is invalid when the component type is ")
+                    || text == "expected object value, got !!null"
+            };
+            let kept = lints.iter().filter(|lint| !excused(&lint.message));
             refuse_lints(kept.map(ToString::to_string).collect())?;
         }
         Ok(self.ready(id, text, chilled))

@@ -5,7 +5,9 @@ use std::{
     fs,
     io::{self, Write},
 };
-use weir_config::{Node, file::Source, normalise::normalise, sections, set::set, stream::StreamConfig, write::to_yaml};
+use weir_config::{
+    Node, file::Source, normalise::normalise, sections, set::set, stream::StreamConfig, write::to_yaml,
+};
 use weir_core::registry::Registry;
 
 /// What `weir echo` is asked for.
@@ -51,8 +53,9 @@ fn normalised(args: &EchoArgs, registry: &Registry, lookup: Lookup<'_>) -> Resul
         None => Node::map(Vec::new()),
     };
     for assignment in args.set.iter().flat_map(|set| set.split(',')) {
-        node = set(&node, assignment, sections::CONFIG, registry)
-            .map_err(|error| format!("configuration file read error: failed to set '{assignment}': {error}"))?;
+        node = set(&node, assignment, sections::CONFIG, registry).map_err(|error| {
+            format!("configuration file read error: failed to set '{assignment}': {error}")
+        })?;
     }
     for path in &args.resources {
         read(path)?;
@@ -60,6 +63,7 @@ fn normalised(args: &EchoArgs, registry: &Registry, lookup: Lookup<'_>) -> Resul
     StreamConfig::read(&node, registry).map_err(|error| format!("configuration file read error: {error}"))?;
     weir_core::lint::read::check(&node, sections::CONFIG, registry)
         .map_err(|error| format!("configuration file read error: {error}"))?;
-    let shown = normalise(&node, sections::CONFIG, registry).map_err(|error| format!("echo error: {error}"))?;
+    let shown =
+        normalise(&node, sections::CONFIG, registry).map_err(|error| format!("echo error: {error}"))?;
     Ok(to_yaml(&shown))
 }

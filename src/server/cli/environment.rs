@@ -28,6 +28,9 @@ impl Variables {
 
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<String> {
-        self.files.get(name).cloned().or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        self.files
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 }

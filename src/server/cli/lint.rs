@@ -27,7 +27,12 @@ pub struct LintArgs {
 }
 
 /// Lints every file and reports to `out`. Gives the exit code: 1 if anything is wrong.
-pub fn lint(args: &LintArgs, registry: &Registry, lookup: Lookup<'_>, out: &mut dyn Write) -> io::Result<i32> {
+pub fn lint(
+    args: &LintArgs,
+    registry: &Registry,
+    lookup: Lookup<'_>,
+    out: &mut dyn Write,
+) -> io::Result<i32> {
     let files = match files(&args.paths) {
         Ok(files) => files,
         Err(message) => {
@@ -47,7 +52,14 @@ pub fn lint(args: &LintArgs, registry: &Registry, lookup: Lookup<'_>, out: &mut 
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 let check = |text: &str| {
-                    file::lint_text(text, lookup, sections::CONFIG, registry, options, !args.skip_env_var_check)
+                    file::lint_text(
+                        text,
+                        lookup,
+                        sections::CONFIG,
+                        registry,
+                        options,
+                        !args.skip_env_var_check,
+                    )
                 };
                 if has_extension(path, &["md"]) { markdown(&text, &check) } else { check(&text) }
             }

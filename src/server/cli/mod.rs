@@ -14,7 +14,11 @@ use weir_core::registry::Registry;
 
 /// Runs data streams: input, processors, output.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about = "Runs many data streams in one process and keeps them as they were asked to be.")]
+#[command(
+    name = "weir",
+    version,
+    about = "Runs many data streams in one process and keeps them as they were asked to be."
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -8,12 +8,7 @@ use crate::{
     serve::{serve, settings, signal},
     telemetry::start::{start, start_beside_data},
 };
-use std::{
-    collections::HashMap,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle};
 use weir_config::{
     LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set,
@@ -60,9 +55,11 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
         return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
     }
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
-    let data = Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
+    let data =
+        Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
     let control = Builder::new_current_thread().enable_all().build().map_err(threads)?;
-    let ended = control.block_on(until_end(global, &node, &stream, &service, registry, &lookup, data.handle()));
+    let ended =
+        control.block_on(until_end(global, &node, &stream, &service, registry, &lookup, data.handle()));
     data.shutdown_timeout(Duration::from_millis(100));
     ended
 }
@@ -80,10 +77,12 @@ fn read_config(
         None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
         Some(path) => {
             let bytes = std::fs::read(path).map_err(|error| failed(unreadable(path, &error)))?;
-            Source::read(&String::from_utf8_lossy(&bytes), lookup).map_err(|error| failed(error.to_string()))?
+            Source::read(&String::from_utf8_lossy(&bytes), lookup)
+                .map_err(|error| failed(error.to_string()))?
         }
     };
-    weir_core::lint::read::check(&source.node, sections::CONFIG, registry).map_err(|error| failed(error.to_string()))?;
+    weir_core::lint::read::check(&source.node, sections::CONFIG, registry)
+        .map_err(|error| failed(error.to_string()))?;
     let mut lints: Vec<String> = source.missing.iter().map(|missing| format!("(1,1) {missing}")).collect();
     let found = source.lint(sections::CONFIG, registry, LintOptions::default(), false);
     lints.extend(found.iter().map(|lint| format!("{name}{lint}")));

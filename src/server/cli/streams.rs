@@ -6,7 +6,9 @@ use crate::{
     telemetry::start::start,
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
-use weir_config::{LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set};
+use weir_config::{
+    LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set,
+};
 use weir_core::registry::Registry;
 
 /// Where the server listens unless it is told otherwise: nobody else can reach it.
@@ -66,7 +68,8 @@ fn service_config(
         None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
         Some(path) => {
             let bytes = std::fs::read(path).map_err(|error| failed(path, unreadable(path, &error)))?;
-            Source::read(&String::from_utf8_lossy(&bytes), lookup).map_err(|error| failed(path, error.to_string()))?
+            Source::read(&String::from_utf8_lossy(&bytes), lookup)
+                .map_err(|error| failed(path, error.to_string()))?
         }
     };
     if let Some(missing) = &source.missing
@@ -76,8 +79,9 @@ fn service_config(
     }
     let lints = source.lint(sections::SERVICE, registry, LintOptions::default(), false);
     for assignment in global.set.iter().flat_map(|set| set.split(',')) {
-        source.node = set(&source.node, assignment, sections::SERVICE, registry)
-            .map_err(|error| format!("configuration file read error: failed to set '{assignment}': {error}"))?;
+        source.node = set(&source.node, assignment, sections::SERVICE, registry).map_err(|error| {
+            format!("configuration file read error: failed to set '{assignment}': {error}")
+        })?;
     }
     let place = |lint: &dyn std::fmt::Display| format!("{}{lint}", path.unwrap_or_default());
     Ok((source.node, lints.iter().map(|lint| place(lint)).collect()))

@@ -62,7 +62,8 @@ impl BasicAuth {
             return Err("salt is required for scrypt".into());
         }
         let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", settings.realm);
-        let challenge = HeaderValue::from_str(&challenge).map_err(|_| "realm has characters that no header may have")?;
+        let challenge =
+            HeaderValue::from_str(&challenge).map_err(|_| "realm has characters that no header may have")?;
         Ok(Self(Arc::new(Inner {
             challenge,
             username: settings.username.clone(),

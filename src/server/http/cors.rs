@@ -41,7 +41,10 @@ impl Rules {
 
     /// Answers a preflight request.
     pub fn preflight(&self, request: &Request) -> Option<Response> {
-        if self.0.is_none() || request.method != Method::OPTIONS || !request.headers.contains_key(header::ORIGIN) {
+        if self.0.is_none()
+            || request.method != Method::OPTIONS
+            || !request.headers.contains_key(header::ORIGIN)
+        {
             return None;
         }
         let empty = |status| Some(Response::new(status, ""));
@@ -57,7 +60,8 @@ impl Rules {
         }
         let wanted = request.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
         let mut names = wanted.flat_map(|value| value.to_str().unwrap_or("?").split(','));
-        if names.any(|name| !name.trim().is_empty() && !HEADERS.contains(&&*name.trim().to_ascii_lowercase())) {
+        if names.any(|name| !name.trim().is_empty() && !HEADERS.contains(&&*name.trim().to_ascii_lowercase()))
+        {
             return empty(StatusCode::FORBIDDEN);
         }
         let mut response = Response::new(StatusCode::OK, "");
@@ -84,8 +88,10 @@ mod tests {
     use bytes::Bytes;
 
     fn preflight(rules: &Rules, headers: &[(&'static str, &'static str)]) -> Option<Response> {
-        let headers =
-            headers.iter().map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v))).collect::<HeaderMap>();
+        let headers = headers
+            .iter()
+            .map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v)))
+            .collect::<HeaderMap>();
         rules.preflight(&Request {
             method: Method::OPTIONS,
             path: "/streams".into(),
@@ -109,7 +115,10 @@ mod tests {
         assert_eq!(status(&rules, &[("origin", "http://no.test"), (method, "PUT")]), 200);
         assert_eq!(status(&rules, &[ok]), 400);
         assert_eq!(status(&rules, &[ok, (method, "FOO")]), 405);
-        assert_eq!(status(&rules, &[ok, (method, "PUT"), ("access-control-request-headers", "X-A, accept")]), 403);
+        assert_eq!(
+            status(&rules, &[ok, (method, "PUT"), ("access-control-request-headers", "X-A, accept")]),
+            403
+        );
         assert_eq!(status(&rules, &[(method, "PUT")]), 0);
         let answer = preflight(&rules, &[ok, (method, "DELETE")]).unwrap();
         assert_eq!(answer.headers["access-control-allow-methods"], "DELETE");
@@ -120,6 +129,9 @@ mod tests {
     #[test]
     fn no_origins_is_a_mistake_and_disabled_is_silent() {
         assert!(Rules::new(true, &[]).is_err());
-        assert!(preflight(&Rules::default(), &[("origin", "http://a"), ("access-control-request-method", "PUT")]).is_none());
+        assert!(
+            preflight(&Rules::default(), &[("origin", "http://a"), ("access-control-request-method", "PUT")])
+                .is_none()
+        );
     }
 }

@@ -16,11 +16,13 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 use weir_core::{
     build_error::BuildError,
     error::Error,
-    http::{Handler, HttpHost, Listener, Request, Response, Route, Served},
+    http::{HttpHost, Listener, Request, Response, Route, Served},
 };
 
 /// How long a request waits for a stream that is being replaced or has just started.
 const GAP: Duration = Duration::from_secs(5);
+/// How long a list of paths waits for streams that are starting.
+const LISTED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a listener of its own stays open without routes.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,7 @@ struct State {
 /// A listener on an address of its own.
 struct Own {
     table: Table,
+    /// Accepts as long as this lives.
     server: Server,
     cors: cors::Rules,
 }
@@ -82,8 +85,15 @@ impl Host {
         self.0.state().shared.find(path).is_some()
     }
 
-    /// Adds every path of the server's listener with its description.
-    pub fn describe(&self, into: &mut BTreeMap<String, String>) {
+    /// Adds every path of the server's listener with its description, once those that start have come.
+    pub async fn describe(&self, into: &mut BTreeMap<String, String>) {
+        let mut changed = self.0.changed.subscribe();
+        let deadline = Instant::now() + LISTED_WITHIN;
+        while self.0.state().shared.is_awaited() {
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                break;
+            }
+        }
         self.0.state().shared.describe(into);
     }
 
@@ -156,9 +166,9 @@ impl Inner {
             match found? {
                 Found::Served(handler, variables) => break (handler, variables),
                 Found::Vacated(text) => return Some(vacated(text)),
-                Found::Expected => {
+                Found::Expected(text) => {
                     if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                        return Some(vacated("Service unavailable"));
+                        return Some(vacated(text));
                     }
                 }
             }
@@ -184,13 +194,20 @@ impl Inner {
             return Ok(());
         }
         if listener.tls.is_some() {
-            let text = format!("TLS on {} is not available: serve it behind a proxy that ends TLS", listener.address);
+            let text = format!(
+                "TLS on {} is not available: serve it behind a proxy that ends TLS",
+                listener.address
+            );
             return Err(Error::failed(text));
         }
         let Some(runtime) = self.runtime.get() else {
-            return Err(Error::failed(format!("cannot listen on {}: the server has not started", listener.address)));
+            return Err(Error::failed(format!(
+                "cannot listen on {}: the server has not started",
+                listener.address
+            )));
         };
-        let cors = cors::Rules::new(listener.cors.enabled, &listener.cors.allowed_origins).map_err(Error::failed)?;
+        let cors =
+            cors::Rules::new(listener.cors.enabled, &listener.cors.allowed_origins).map_err(Error::failed)?;
         let socket = bind(&listener.address).map_err(|error| Error::failed(error.to_string()))?;
         let site = OwnSite { inner: Arc::downgrade(self), address: listener.address.clone() };
         let server = Server::start(socket, Arc::new(site), Limits::default(), runtime)
@@ -205,7 +222,9 @@ impl HttpHost for Host {
     fn check(&self, stream: &str, path: &str) -> Result<(), BuildError> {
         let inner = &self.0;
         if path.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(BuildError::new(format!("path {path} leaves the stream's own prefix: remove its dots")));
+            return Err(BuildError::new(format!(
+                "path {path} leaves the stream's own prefix: remove its dots"
+            )));
         }
         let pattern = inner.pattern(stream, path);
         if let Some(reason) = (inner.reserved)(&pattern, stream) {
@@ -260,7 +279,9 @@ impl Drop for Serving {
             tokio::time::sleep(LINGER).await;
             let mut state = inner.state();
             if state.own.get(&address).is_some_and(|own| own.table.is_idle()) {
-                state.own.remove(&address);
+                if let Some(own) = state.own.remove(&address) {
+                    tracing::info!("No longer listening at: http://{}", own.server.address());
+                }
             }
         });
     }
@@ -293,21 +314,21 @@ impl Site for OwnSite {
     }
 }
 
-/// A handler that calls a function: for the server's own routes and tests.
-pub struct Call<F>(pub F);
-
-#[async_trait]
-impl<F: Fn(Request) -> Response + Send + Sync> Handler for Call<F> {
-    async fn handle(&self, request: Request) -> Response {
-        (self.0)(request)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
     use http::{HeaderMap, Method, StatusCode};
+    use weir_core::http::Handler;
+
+    struct Here;
+
+    #[async_trait]
+    impl Handler for Here {
+        async fn handle(&self, _: Request) -> Response {
+            Response::new(StatusCode::OK, "here")
+        }
+    }
 
     fn host() -> Host {
         Host::new(true, Box::new(|pattern, _| (pattern.text() == "/a/ready").then(|| "taken".into())))
@@ -326,8 +347,7 @@ mod tests {
     }
 
     fn route(path: &str) -> Route {
-        let handler = Arc::new(Call(|_| Response::new(StatusCode::OK, "here")));
-        Route { path: path.into(), description: "text".into(), listener: None, handler }
+        Route { path: path.into(), description: "text".into(), listener: None, handler: Arc::new(Here) }
     }
 
     async fn status(host: &Host, path: &str) -> Option<StatusCode> {

@@ -62,7 +62,9 @@ pub struct BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hint = match self.reason.kind() {
-            io::ErrorKind::AddrInUse => "; another process listens there: stop it, or choose another http.address",
+            io::ErrorKind::AddrInUse => {
+                "; another process listens there: stop it, or choose another http.address"
+            }
             io::ErrorKind::PermissionDenied => "; choose a port above 1023, or run with the right to bind it",
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
@@ -76,7 +78,8 @@ impl std::error::Error for BindError {}
 /// Binds `host:port`; `:port` is every address of the machine, port 0 any free port.
 pub fn bind(address: &str) -> Result<TcpListener, BindError> {
     let full = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-    let bound = TcpListener::bind(&full).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let bound =
+        TcpListener::bind(&full).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     bound.map_err(|reason| BindError { address: address.to_owned(), reason })
 }
 
@@ -89,7 +92,12 @@ pub struct Server {
 
 impl Server {
     /// Starts to accept on `runtime`.
-    pub fn start(socket: TcpListener, site: Arc<dyn Site>, limits: Limits, runtime: &Handle) -> io::Result<Self> {
+    pub fn start(
+        socket: TcpListener,
+        site: Arc<dyn Site>,
+        limits: Limits,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(socket)?;
@@ -122,7 +130,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, site: Arc<dyn Site>, limits: Limits, stop: CancellationToken) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    site: Arc<dyn Site>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let connections = Arc::new(Semaphore::new(limits.connections));
     let bodies = shell::Bodies::new(limits);
     let mut tasks = JoinSet::new();
@@ -178,7 +191,11 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

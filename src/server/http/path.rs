@@ -67,7 +67,8 @@ fn decode(text: &str) -> Result<Vec<u8>, BadPath> {
 pub fn query_value(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let text = |part: &str| Some(String::from_utf8_lossy(&decode(&part.replace('+', " ")).ok()?).into_owned());
+        let text =
+            |part: &str| Some(String::from_utf8_lossy(&decode(&part.replace('+', " ")).ok()?).into_owned());
         (text(key)? == name).then(|| text(value)).flatten()
     })
 }
@@ -129,19 +130,15 @@ impl Pattern {
     }
 
     /// How many segments it names: of several that match, the longest wins.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.parts.len()
-    }
-
-    /// Whether it matches everything.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
     }
 
     /// The variables, if it matches.
     pub fn variables(&self, path: &Path) -> Option<Vec<(String, String)>> {
         let segments = path.segments();
-        let fits = if self.below { segments.len() > self.parts.len() } else { segments.len() == self.parts.len() };
+        let fits =
+            if self.below { segments.len() > self.parts.len() } else { segments.len() == self.parts.len() };
         if !fits {
             return None;
         }
@@ -149,7 +146,9 @@ impl Pattern {
         for (part, segment) in self.parts.iter().zip(segments) {
             match part {
                 Part::Text(text) if text == segment => {}
-                Part::Variable(name) if !segment.is_empty() => variables.push((name.clone(), segment.clone())),
+                Part::Variable(name) if !segment.is_empty() => {
+                    variables.push((name.clone(), segment.clone()))
+                }
                 _ => return None,
             }
         }

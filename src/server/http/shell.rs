@@ -123,7 +123,8 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes) {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, &too_large(limits));
     }
@@ -133,7 +134,8 @@ where
     };
     let remote = peer.map(|Peer(address)| address.ip().to_string());
     let path = path.as_str().to_owned();
-    let response = site.answer(Request { method, path, variables: Vec::new(), query, headers, remote, body }).await;
+    let response =
+        site.answer(Request { method, path, variables: Vec::new(), query, headers, remote, body }).await;
     to_http(response)
 }
 
@@ -170,7 +172,8 @@ where
         let next = timeout_at(deadline, timeout(limits.stall, body.next())).await;
         let Ok(Ok(next)) = next else { return Err(slow()) };
         let Some(next) = next else { break };
-        let mut chunk = next.map_err(|error| (StatusCode::BAD_REQUEST, format!("request body is cut: {error}")))?;
+        let mut chunk =
+            next.map_err(|error| (StatusCode::BAD_REQUEST, format!("request body is cut: {error}")))?;
         length += chunk.remaining();
         if length > limits.body_bytes {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, too_large(limits)));
@@ -181,7 +184,8 @@ where
         if missing > 0 {
             let more = Arc::clone(&bodies.0).acquire_many_owned(u32::try_from(missing).unwrap_or(u32::MAX));
             let more = timeout(limits.stall, more).await;
-            let busy = || (StatusCode::SERVICE_UNAVAILABLE, "too many large requests at once: try again".to_owned());
+            let busy =
+                || (StatusCode::SERVICE_UNAVAILABLE, "too many large requests at once: try again".to_owned());
             let more = more.ok().and_then(Result::ok).ok_or_else(busy)?;
             match &mut held {
                 Some(held) => held.merge(more),
@@ -222,7 +226,8 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let pieces = response.extensions_mut().remove::<Pieces>();
-    let receiver = pieces.and_then(|Pieces(pieces)| pieces.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let receiver =
+        pieces.and_then(|Pieces(pieces)| pieces.lock().unwrap_or_else(PoisonError::into_inner).take());
     match receiver {
         None => response.map(|body| body.map_err(Into::into).boxed()),
         Some(receiver) => response.map(|_| {

@@ -35,8 +35,8 @@ struct Slot {
 pub(super) enum Found {
     /// Someone serves it; the variables of its pattern.
     Served(Arc<dyn Handler>, Vec<(String, String)>),
-    /// Someone will soon.
-    Expected,
+    /// Someone will soon; what to say if not.
+    Expected(&'static str),
     /// Someone did; what to say.
     Vacated(&'static str),
 }
@@ -56,7 +56,8 @@ impl Slot {
             return Some(Found::Served(Arc::clone(&owner.handler), variables));
         }
         if self.expected.iter().any(|(_, until)| until.is_none_or(|until| until > now)) {
-            return Some(Found::Expected);
+            let text = self.vacated.as_ref().map_or("Service unavailable", |(_, _, text)| text);
+            return Some(Found::Expected(text));
         }
         let (since, _, text) = self.vacated.as_ref()?;
         (now.duration_since(*since) < VACATED).then_some(Found::Vacated(text))
@@ -87,9 +88,17 @@ impl Table {
     }
 
     /// A new owner serves a path; whoever was expected there has come.
-    pub(super) fn open(&mut self, path: &Pattern, serving: u64, handler: Arc<dyn Handler>, description: String) {
+    pub(super) fn open(
+        &mut self,
+        path: &Pattern,
+        serving: u64,
+        handler: Arc<dyn Handler>,
+        description: String,
+    ) {
         let slot = self.slot(path);
         slot.owners.push(Owner { serving, handler, description });
+        // Who was starting has come; what is only built may still follow.
+        slot.expected.retain(|(_, until)| until.is_none());
         let was = slot.vacated.take().is_some();
         self.vacated -= usize::from(was && self.vacated > 0);
     }
@@ -137,8 +146,12 @@ impl Table {
     fn forget(&mut self) {
         let now = Instant::now();
         let patterns = self.patterns.values().flat_map(BTreeMap::values).map(|(_, slot)| slot);
-        let mut times: Vec<Instant> =
-            self.exact.values().chain(patterns).filter_map(|slot| slot.vacated.as_ref().map(|v| v.0)).collect();
+        let mut times: Vec<Instant> = self
+            .exact
+            .values()
+            .chain(patterns)
+            .filter_map(|slot| slot.vacated.as_ref().map(|v| v.0))
+            .collect();
         times.sort_unstable();
         let oldest_kept = times.get(times.len() / 2).copied().unwrap_or(now);
         let keep = |slot: &mut Slot| {
@@ -164,14 +177,23 @@ impl Table {
         let first = path.segments().first().map_or("", String::as_str);
         let mut best: Option<(usize, Found)> = None;
         let candidates = [first, ""].into_iter().take(if first.is_empty() { 1 } else { 2 });
-        for (pattern, slot) in candidates.filter_map(|key| self.patterns.get(key)).flat_map(BTreeMap::values) {
-            if best.as_ref().is_some_and(|(length, _)| *length >= pattern.len()) {
+        for (pattern, slot) in candidates.filter_map(|key| self.patterns.get(key)).flat_map(BTreeMap::values)
+        {
+            if best.as_ref().is_some_and(|(length, _)| *length >= pattern.length()) {
                 continue;
             }
             let found = pattern.variables(path).and_then(|variables| slot.found(variables, now));
-            best = found.map(|found| (pattern.len(), found)).or(best);
+            best = found.map(|found| (pattern.length(), found)).or(best);
         }
         best.map(|(_, found)| found)
+    }
+
+    /// Whether somebody has started and will serve a path in a moment.
+    pub(super) fn is_awaited(&self) -> bool {
+        let now = Instant::now();
+        let patterns = self.patterns.values().flat_map(BTreeMap::values).map(|(_, slot)| slot);
+        let mut expected = self.exact.values().chain(patterns).flat_map(|slot| &slot.expected);
+        expected.any(|(_, until)| until.is_some_and(|until| until > now))
     }
 
     /// Whether nobody serves anything.
@@ -246,11 +268,11 @@ mod tests {
         let mut table = Table::default();
         let path = Path::parse("/a/post").unwrap().unwrap();
         table.expect(&Pattern::new("/a/post"), 1, None);
-        assert!(matches!(table.find(&path), Some(Found::Expected)));
+        assert!(matches!(table.find(&path), Some(Found::Expected(_))));
         table.unexpect(&Pattern::new("/a/post"), 1);
         assert!(table.find(&path).is_none());
         table.expect(&Pattern::new("/a/post"), 2, Some(Instant::now() + Duration::from_secs(5)));
-        assert!(matches!(table.find(&path), Some(Found::Expected)));
+        assert!(matches!(table.find(&path), Some(Found::Expected(_))));
         tokio::time::advance(Duration::from_secs(5)).await;
         assert!(table.find(&path).is_none());
     }

@@ -97,7 +97,8 @@ impl Lines {
             if !line.is_empty() {
                 line.push(' ');
             }
-            let quote = always_quoted.contains(&&name) || text.bytes().any(|byte| byte <= b' ' || byte == b'"' || byte == b'=');
+            let quote = always_quoted.contains(&&name)
+                || text.bytes().any(|byte| byte <= b' ' || byte == b'"' || byte == b'=');
             // Writing to a string cannot fail.
             drop(if quote { write!(line, "{name}={text:?}") } else { write!(line, "{name}={text}") });
         }

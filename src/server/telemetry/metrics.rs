@@ -1,12 +1,7 @@
 //! Counters and timers as text: Prometheus and the reference's JSON.
 
 use serde_json::{Map, Value, json};
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use weir_core::metrics::{Family, Metrics, Series};
 
@@ -74,7 +69,8 @@ pub(crate) fn json(groups: &[Group], uptime: Option<Duration>) -> Value {
     for group in groups {
         for series in &group.series {
             for (index, (name, own)) in series.family.counters.iter().enumerate() {
-                let entry = all.entry(format!("{name}{{{}}}", group.labels(series, own))).or_insert_with(|| json!(0));
+                let entry =
+                    all.entry(format!("{name}{{{}}}", group.labels(series, own))).or_insert_with(|| json!(0));
                 // Of a resource that was replaced, both versions count.
                 *entry = json!(entry.as_u64().unwrap_or(0) + series.count(index));
             }
@@ -111,7 +107,11 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
         }
         families.push(family);
         for (index, (name, _)) in family.counters.iter().enumerate() {
-            names.entry(name).or_insert_with(|| Name { timer: false, places: Vec::new() }).places.push((family, index));
+            names
+                .entry(name)
+                .or_insert_with(|| Name { timer: false, places: Vec::new() })
+                .places
+                .push((family, index));
         }
         if !family.timer.is_empty() {
             let name = names.entry(family.timer).or_insert_with(|| Name { timer: true, places: Vec::new() });
@@ -127,7 +127,9 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
         for group in &groups {
             let shared = group.stream.as_ref().is_some_and(|stream| stream.is_empty());
             for series in &group.series {
-                for (_, index) in found.places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family)) {
+                for (_, index) in
+                    found.places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family))
+                {
                     if found.timer {
                         summary(name, group, series, &mut text);
                         continue;
@@ -159,7 +161,12 @@ fn summary(name: &str, group: &Group, series: &Series, text: &mut String) {
     for (_, q) in QUANTILES {
         drop(writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q)));
     }
-    drop(writeln!(text, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}", timer.sum(), timer.count()));
+    drop(writeln!(
+        text,
+        "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}",
+        timer.sum(),
+        timer.count()
+    ));
 }
 
 #[cfg(test)]
@@ -186,7 +193,10 @@ mod tests {
         let labels = r#"label="l\"\u00e9",path="root.input",stream="a""#;
         assert_eq!(shown[format!("input_received{{{labels}}}")], 3);
         assert_eq!(shown[format!("input_latency_ns{{{labels}}}")], json!({"p50": 0, "p90": 0, "p99": 0}));
-        assert_eq!(shown[r#"batch_created{label="l\"\u00e9",mechanism="count",path="root.input",stream="a"}"#], 0);
+        assert_eq!(
+            shown[r#"batch_created{label="l\"\u00e9",mechanism="count",path="root.input",stream="a"}"#],
+            0
+        );
         assert_eq!(shown["uptime_ns"], 7);
     }
 
@@ -198,12 +208,19 @@ mod tests {
         let written = tokio::spawn(prometheus(groups, String::new(), to));
         let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
         written.await.unwrap();
-        let received: Vec<usize> =
-            text.lines().enumerate().filter(|(_, line)| line.starts_with("input_received{")).map(|(n, _)| n).collect();
+        let received: Vec<usize> = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.starts_with("input_received{"))
+            .map(|(n, _)| n)
+            .collect();
         assert_eq!(received.len(), 2);
         assert_eq!(received[0] + 1, received[1]);
         assert!(text.contains("# TYPE input_received counter\n"), "{text}");
         assert!(text.contains(r#"stream="a",quantile="0.5"} "#), "{text}");
-        assert!(!text.contains(r#"input_latency_ns_count{label="l\"\u00e9",path="root.input",stream="b"}"#), "{text}");
+        assert!(
+            !text.contains(r#"input_latency_ns_count{label="l\"\u00e9",path="root.input",stream="b"}"#),
+            "{text}"
+        );
     }
 }

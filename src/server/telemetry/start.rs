@@ -31,7 +31,11 @@ fn start_to(logger: &Logger, flag: Option<&str>, to: Box<dyn io::Write + Send>) 
         level_name: logger.level_name.clone(),
         timestamp_name: logger.timestamp_name.clone(),
         message_name: logger.message_name.clone(),
-        static_fields: logger.static_fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        static_fields: logger
+            .static_fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
     };
     let level = level(flag.unwrap_or(&logger.level));
     let filter = level.map_or(LevelFilter::OFF, LevelFilter::from_level);

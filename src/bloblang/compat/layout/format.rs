@@ -30,7 +30,11 @@ pub(in crate::compat) fn zone_name(time: &Timestamp) -> String {
             return "UTC".to_owned();
         }
         let mut out = String::new();
-        write_offset(&mut out, zoned.offset().seconds(), OffsetStyle { z: false, colons: false, minutes: true, seconds: false });
+        write_offset(
+            &mut out,
+            zoned.offset().seconds(),
+            OffsetStyle { z: false, colons: false, minutes: true, seconds: false },
+        );
         return out;
     }
     zone.to_offset_info(zoned.timestamp()).abbreviation().to_owned()

@@ -52,7 +52,13 @@ fn quote(text: &str) -> String {
 /// Reads a time; the error is the reference's.
 pub(crate) fn parse(layout: &str, text: &str) -> Result<Timestamp, String> {
     let cannot = |rest: &str, part: &str| {
-        format!("parsing time {} as {}: cannot parse {} as {}", quote(text), quote(layout), quote(rest), quote(part))
+        format!(
+            "parsing time {} as {}: cannot parse {} as {}",
+            quote(text),
+            quote(layout),
+            quote(rest),
+            quote(part)
+        )
     };
     let message = |problem: &str| format!("parsing time {}: {problem}", quote(text));
     let mut fields = Fields {
@@ -116,7 +122,11 @@ fn take<'a>(rest: &mut &'a str, len: usize) -> Result<&'a str, Problem> {
 }
 
 fn digits(text: &str) -> Result<i64, Problem> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().map_err(|_| Problem::Bad) } else { Err(Problem::Bad) }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| Problem::Bad)
+    } else {
+        Err(Problem::Bad)
+    }
 }
 
 fn starts_with_digits(text: &str, count: usize) -> bool {
@@ -332,11 +342,15 @@ impl Fields {
         let small = |value: i64| i8::try_from(value).unwrap_or(0);
         let (month, day) = (small(self.month.unwrap_or(1)), small(self.day.unwrap_or(1)));
         let nanos = i32::try_from(self.nanos).unwrap_or(0);
-        let time = DateTime::new(year, month, day, small(self.hour), small(self.minute), small(self.second), nanos)
-            .map_err(|_| "day out of range")?;
+        let time =
+            DateTime::new(year, month, day, small(self.hour), small(self.minute), small(self.second), nanos)
+                .map_err(|_| "day out of range")?;
         let beyond = "time is out of range";
         let at = |offset: i64| {
-            let offset = i32::try_from(offset).ok().and_then(|seconds| Offset::from_seconds(seconds).ok()).ok_or(beyond)?;
+            let offset = i32::try_from(offset)
+                .ok()
+                .and_then(|seconds| Offset::from_seconds(seconds).ok())
+                .ok_or(beyond)?;
             time.to_zoned_datetime(TimeZone::fixed(offset)).map_err(|_| beyond)
         };
         if self.utc {
@@ -393,7 +407,11 @@ mod tests {
             ("2006-01-02", "2020-13-01", r#"parsing time "2020-13-01": month out of range"#),
             ("2006-01-02", "2020-02-30", r#"parsing time "2020-02-30": day out of range"#),
             ("2006-01-02", "2020-01-01x", r#"parsing time "2020-01-01x": extra text: "x""#),
-            ("2006-01-02", "2020/01-01", r#"parsing time "2020/01-01" as "2006-01-02": cannot parse "/01-01" as "-""#),
+            (
+                "2006-01-02",
+                "2020/01-01",
+                r#"parsing time "2020/01-01" as "2006-01-02": cannot parse "/01-01" as "-""#,
+            ),
         ] {
             assert_eq!(parse(layout, text).unwrap_err(), want, "{layout}");
         }

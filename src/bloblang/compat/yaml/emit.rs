@@ -80,7 +80,9 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
     match value.kind() {
         Kind::String => string(&value.as_str().unwrap_or_default(), Some(column), out),
         Kind::Number => match value.as_number() {
-            Some(Num::Float(number)) if number.is_infinite() => out.push_str(if number > 0.0 { ".inf" } else { "-.inf" }),
+            Some(Num::Float(number)) if number.is_infinite() => {
+                out.push_str(if number > 0.0 { ".inf" } else { "-.inf" })
+            }
             Some(Num::Float(number)) if number.is_nan() => out.push_str(".nan"),
             Some(Num::Float(number)) => out.push_str(&format_shortest(number)),
             _ => out.push_str(&value.to_json()),
@@ -100,9 +102,8 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
 }
 
 /// Booleans of an older version, which are quoted.
-const OLD_BOOLEANS: &[&str] = &[
-    "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF",
-];
+const OLD_BOOLEANS: &[&str] =
+    &["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF"];
 
 /// Numbers in base 60 of an older version, such as 1:30.
 fn is_base60(text: &str) -> bool {
@@ -110,15 +111,23 @@ fn is_base60(text: &str) -> bool {
     let (whole, _) = body.split_once('.').unwrap_or((body, ""));
     let mut parts = whole.split(':');
     let first = parts.next().unwrap_or_default();
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let rest: Vec<&str> = parts.collect();
     digits(first) && !rest.is_empty() && rest.iter().all(|part| digits(part) && part.len() <= 2)
 }
 
 /// Writes a string in the first style that keeps it a string; blocks need a column, which keys have not.
 fn string(text: &str, column: Option<usize>, out: &mut String) {
-    let confused = resolve(text).is_some() || OLD_BOOLEANS.contains(&text) || is_base60(text) || is_float(text) || text == "<<";
-    let odd = text.chars().any(|char| (char.is_control() && !matches!(char, '\n' | '\t')) || matches!(char, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}'));
+    let confused = resolve(text).is_some()
+        || OLD_BOOLEANS.contains(&text)
+        || is_base60(text)
+        || is_float(text)
+        || text == "<<";
+    let odd = text.chars().any(|char| {
+        (char.is_control() && !matches!(char, '\n' | '\t'))
+            || matches!(char, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+    });
     if odd || confused || text.is_empty() {
         return double_quoted(text, out);
     }
@@ -220,15 +229,24 @@ fn order(left: &str, right: &str) -> Ordering {
             }
         }
         let number = |chars: &[char]| {
-            let run: Vec<u32> = chars.get(at..).unwrap_or_default().iter().map_while(|char| char.to_digit(10)).collect();
-            let value = run.iter().fold(0u64, |value, digit| value.saturating_mul(10).saturating_add((*digit).into()));
+            let run: Vec<u32> =
+                chars.get(at..).unwrap_or_default().iter().map_while(|char| char.to_digit(10)).collect();
+            let value = run
+                .iter()
+                .fold(0u64, |value, digit| value.saturating_mul(10).saturating_add((*digit).into()));
             (value, run.len())
         };
         let zeros = (*x == '0' || *y == '0')
-            && a.get(..at).unwrap_or_default().iter().rev().map_while(|char| char.to_digit(10)).any(|digit| digit != 0);
+            && a.get(..at)
+                .unwrap_or_default()
+                .iter()
+                .rev()
+                .map_while(|char| char.to_digit(10))
+                .any(|digit| digit != 0);
         let ((x_value, x_len), (y_value, y_len)) = (number(&a), number(&b));
         // Behind a number that has begun, more digits make it greater whatever they are.
-        let by_value = if zeros { x_len.cmp(&y_len).then(x_value.cmp(&y_value)) } else { x_value.cmp(&y_value) };
+        let by_value =
+            if zeros { x_len.cmp(&y_len).then(x_value.cmp(&y_value)) } else { x_value.cmp(&y_value) };
         return by_value.then(x_len.cmp(&y_len)).then(x.cmp(y));
     }
     a.len().cmp(&b.len())
@@ -241,7 +259,10 @@ mod tests {
     #[test]
     fn documents() {
         for (json, want) in [
-            (r#"{"b":1,"a":[1,"yes",null,"1","a\nb",true,{}],"n":"x"}"#, "a:\n    - \"1\"\n    - \"yes\"\n    - null\n    - \"1\"\n    - |-\n      a\n      b\n    - true\n    - {}\nb: \"1\"\n\"n\": x\n"),
+            (
+                r#"{"b":1,"a":[1,"yes",null,"1","a\nb",true,{}],"n":"x"}"#,
+                "a:\n    - \"1\"\n    - \"yes\"\n    - null\n    - \"1\"\n    - |-\n      a\n      b\n    - true\n    - {}\nb: \"1\"\n\"n\": x\n",
+            ),
             (
                 r#"[{"a":"x","b":{"c":[],"d":["q",{"e":"k\nl"}]}},["y",["z"]]]"#,
                 "- a: x\n  b:\n    c: []\n    d:\n        - q\n        - e: |-\n            k\n            l\n- - \"y\"\n  - - z\n",

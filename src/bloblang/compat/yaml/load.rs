@@ -35,7 +35,8 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser::new_from_str(text);
     let mut loader = Loader::default();
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| format!("yaml: line {}: {}", error.marker().line(), error.info()))?;
+        let (event, span) =
+            event.map_err(|error| format!("yaml: line {}: {}", error.marker().line(), error.info()))?;
         let line = span.start.line();
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -44,7 +45,11 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
                 loader.put(value, anchor);
             }
             Event::Alias(anchor) => {
-                let value = loader.anchors.get(&anchor).cloned().ok_or_else(|| format!("yaml: line {line}: unknown anchor"))?;
+                let value = loader
+                    .anchors
+                    .get(&anchor)
+                    .cloned()
+                    .ok_or_else(|| format!("yaml: line {line}: unknown anchor"))?;
                 loader.expanded += size(&value);
                 if loader.expanded > MAX_EXPANSION {
                     return Err("yaml: document contains excessive aliasing".to_owned());
@@ -79,9 +84,13 @@ fn scalar(text: &str, plain: bool, tag: Option<&str>) -> Result<Value, String> {
             use base64::Engine as _;
             let packed: String = text.split_ascii_whitespace().collect();
             let decoded = base64::engine::general_purpose::STANDARD.decode(packed);
-            decoded.map(|bytes| Value::String(Text::new(&bytes))).map_err(|_| "yaml: !!binary value contains invalid base64 data".to_owned())
+            decoded
+                .map(|bytes| Value::String(Text::new(&bytes)))
+                .map_err(|_| "yaml: !!binary value contains invalid base64 data".to_owned())
         }
-        Some("int" | "float" | "bool" | "null" | "timestamp") => Ok(resolve(text).unwrap_or_else(|| Value::from(text))),
+        Some("int" | "float" | "bool" | "null" | "timestamp") => {
+            Ok(resolve(text).unwrap_or_else(|| Value::from(text)))
+        }
         _ if plain => Ok(resolve(text).unwrap_or_else(|| Value::from(text))),
         _ => string(),
     }
@@ -130,7 +139,9 @@ fn object(items: Vec<Value>, line: usize) -> Result<Value, String> {
         }
         if object.contains_key(name.as_bytes()) {
             let name = super::super::quote(&name.as_str());
-            return Err(format!("yaml: unmarshal errors:\n  line {line}: mapping key {name} already defined"));
+            return Err(format!(
+                "yaml: unmarshal errors:\n  line {line}: mapping key {name} already defined"
+            ));
         }
         object.insert(name, value);
     }

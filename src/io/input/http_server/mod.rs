@@ -38,29 +38,40 @@ pub(super) static SPEC: InputSpec = InputSpec {
     description: include_str!("http_server.md"),
     status: Status::Stable,
     body: Body::Fields(&[
-        Field::string("address", "Host and port of a listener of its own; empty: the server's.").default("''"),
+        Field::string("address", "Host and port of a listener of its own; empty: the server's.")
+            .default("''"),
         Field::string("path", "Where messages are sent to; empty: nowhere.").default("/post"),
-        Field::string("ws_path", "Where messages will be sent to over websockets; empty: nowhere.").default("/post/ws"),
-        Field::string("ws_welcome_message", "What a websocket's client is greeted with.").default("''").advanced(),
+        Field::string("ws_path", "Where messages will be sent to over websockets; empty: nowhere.")
+            .default("/post/ws"),
+        Field::string("ws_welcome_message", "What a websocket's client is greeted with.")
+            .default("''")
+            .advanced(),
         Field::string("ws_rate_limit_message", "What a websocket's client is told when it sends too much.")
             .default("''")
             .advanced(),
         Field::string("allowed_verbs", "The verbs that are taken.").list().default("[ POST ]"),
-        Field::string("timeout", "How long a request waits for its messages to be delivered. Later they may still be.")
-            .default("5s"),
+        Field::string(
+            "timeout",
+            "How long a request waits for its messages to be delivered. Later they may still be.",
+        )
+        .default("5s"),
         Field::string("rate_limit", "Label of a rate limit resource that every request asks.").default("''"),
         Field::string("cert_file", "Certificate in PEM of a listener of its own.").default("''").advanced(),
         Field::string("key_file", "Key in PEM of a listener of its own.").default("''").advanced(),
         CORS,
         Field::object("sync_response", "What a request is answered with.", response::FIELDS).advanced(),
-        Field::object("tcp", "Options of a listener of its own.", &[
-            Field::bool("reuse_addr", "Take an address that was in use a moment ago; always so.")
-                .default("false")
-                .advanced(),
-            Field::bool("reuse_port", "Share the port with other processes; not supported yet.")
-                .default("false")
-                .advanced(),
-        ])
+        Field::object(
+            "tcp",
+            "Options of a listener of its own.",
+            &[
+                Field::bool("reuse_addr", "Take an address that was in use a moment ago; always so.")
+                    .default("false")
+                    .advanced(),
+                Field::bool("reuse_port", "Share the port with other processes; not supported yet.")
+                    .default("false")
+                    .advanced(),
+            ],
+        )
         .optional()
         .advanced(),
     ]),
@@ -129,7 +140,11 @@ impl HttpServer {
         };
         let paths: [(String, &str, Arc<dyn Handler>); 2] = [
             (config.path, "Post a message into weir.", Arc::new(endpoint)),
-            (config.ws_path, "Post messages via websocket into weir.", Arc::new(NoWebsocket { closed: "Service unavailable" })),
+            (
+                config.ws_path,
+                "Post messages via websocket into weir.",
+                Arc::new(NoWebsocket { closed: "Service unavailable" }),
+            ),
         ];
         let mut routes = Vec::new();
         for (path, description, handler) in paths {
@@ -324,7 +339,8 @@ mod tests {
                 assert_eq!(*asked.batch[0].content(), "x");
                 asked.outcome.send(outcome).unwrap();
             };
-            let ((status, body), ()) = tokio::join!(handled(&endpoint, request(Method::POST, "x")), answering);
+            let ((status, body), ()) =
+                tokio::join!(handled(&endpoint, request(Method::POST, "x")), answering);
             assert_eq!((status, &*body), wanted);
         }
         assert_eq!(handled(&endpoint, request(Method::GET, "x")).await.0, 405);

@@ -136,10 +136,16 @@ mod tests {
 
     #[test]
     fn later_sources_of_metadata_win() {
-        let headers = [("x-custom", "1"), ("x-custom", "2"), ("dup", "header"), ("cookie", "Dup=cookie; a=\"b\"; =x")];
-        let messages = messages(&request(&headers, "who=query&Dup=query&z=%20y&z=2&bad=%zz&q+q", "hi")).unwrap();
+        let headers =
+            [("x-custom", "1"), ("x-custom", "2"), ("dup", "header"), ("cookie", "Dup=cookie; a=\"b\"; =x")];
+        let messages =
+            messages(&request(&headers, "who=query&Dup=query&z=%20y&z=2&bad=%zz&q+q", "hi")).unwrap();
         let [message] = &*messages else { panic!("one message") };
-        let shown: Vec<String> = message.metadata().iter().map(|(key, value)| format!("{key}={value}", value = value.to_text())).collect();
+        let shown: Vec<String> = message
+            .metadata()
+            .iter()
+            .map(|(key, value)| format!("{key}={value}", value = value.to_text()))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -161,8 +167,12 @@ mod tests {
     #[test]
     fn parts_are_a_batch() {
         let body = "--X\r\nX-Part: yes\r\n\r\none\r\n--X\r\n\r\ntwo\r\n--X--\r\n";
-        let messages = messages(&request(&[("content-type", "multipart/mixed; boundary=X")], "", body)).unwrap();
-        assert_eq!(messages.iter().map(|message| message.content().clone()).collect::<Vec<_>>(), ["one", "two"]);
+        let messages =
+            messages(&request(&[("content-type", "multipart/mixed; boundary=X")], "", body)).unwrap();
+        assert_eq!(
+            messages.iter().map(|message| message.content().clone()).collect::<Vec<_>>(),
+            ["one", "two"]
+        );
         assert!(super::messages(&request(&[("content-type", "multipart/mixed")], "", body)).is_none());
     }
 }

@@ -21,13 +21,17 @@ pub(super) static FIELDS: &[Field] = &[
         .default("{ Content-Type: application/octet-stream }")
         .interpolated()
         .advanced(),
-    Field::object("metadata_headers", "Which metadata becomes headers, too.", &[
-        Field::string("include_prefixes", "Keys that begin so.").list().default("[]").advanced(),
-        Field::string("include_patterns", "Keys in which one of these regular expressions is found.")
-            .list()
-            .default("[]")
-            .advanced(),
-    ])
+    Field::object(
+        "metadata_headers",
+        "Which metadata becomes headers, too.",
+        &[
+            Field::string("include_prefixes", "Keys that begin so.").list().default("[]").advanced(),
+            Field::string("include_patterns", "Keys in which one of these regular expressions is found.")
+                .list()
+                .default("[]")
+                .advanced(),
+        ],
+    )
     .advanced(),
 ];
 
@@ -169,7 +173,8 @@ mod tests {
             .collect();
         let response = answer.respond(&messages);
         let Body::Whole(body) = response.body else { panic!("a whole body") };
-        let headers = response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let headers =
+            response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
         let mut headers: Vec<String> = headers.collect();
         headers.sort();
         (response.status.as_u16(), headers.join(", "), String::from_utf8_lossy(&body).into_owned())
@@ -178,7 +183,10 @@ mod tests {
     #[test]
     fn one_message_is_the_body() {
         let mut answer = Answer::plain();
-        assert_eq!(shown(&answer, &["a"]), (200, "content-type: text/plain; charset=utf-8".into(), "a".into()));
+        assert_eq!(
+            shown(&answer, &["a"]),
+            (200, "content-type: text/plain; charset=utf-8".into(), "a".into())
+        );
         answer.status = Interpolated::parse("${! content().length() + 200 }").unwrap();
         answer.headers.push(("X-Thing".into(), Interpolated::parse("v-${! content() }").unwrap()));
         answer.prefixes.push("x-".into());

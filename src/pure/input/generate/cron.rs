@@ -154,7 +154,9 @@ impl Range {
 }
 
 fn number(text: &str) -> Result<u8, String> {
-    text.parse().map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
+    text.parse().map_err(|_| {
+        format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")
+    })
 }
 
 fn has(bits: u64, value: i8) -> bool {
@@ -191,7 +193,8 @@ impl Clock {
     }
 
     fn is_day(&self, at: DateTime) -> bool {
-        let (day, weekday) = (has(self.day, at.day()), has(self.weekday, at.weekday().to_sunday_zero_offset()));
+        let (day, weekday) =
+            (has(self.day, at.day()), has(self.weekday, at.weekday().to_sunday_zero_offset()));
         if self.both_days { day && weekday } else { day || weekday }
     }
 }
@@ -228,7 +231,10 @@ mod tests {
     fn says_what_is_wrong() {
         for (schedule, wanted) in [
             ("soon", "expected 5 to 6 fields, found 1: [soon]"),
-            ("TZ=Nowhere/Land * * * * *", "provided bad location Nowhere/Land: unknown time zone Nowhere/Land"),
+            (
+                "TZ=Nowhere/Land * * * * *",
+                "provided bad location Nowhere/Land: unknown time zone Nowhere/Land",
+            ),
             ("61 * * * *", "end of range (61) above maximum (59): 61"),
             ("* * 5-2 * *", "beginning of range (5) beyond end of range (2): 5-2"),
             ("@often", "unrecognized descriptor: @often"),

@@ -69,7 +69,11 @@ enum Pace {
     Unlimited,
     /// The clock starts with the first read.
     Interval(Duration, Option<Interval>),
-    Schedule { schedule: Schedule, last: Timestamp, due: Option<Instant> },
+    Schedule {
+        schedule: Schedule,
+        last: Timestamp,
+        due: Option<Instant>,
+    },
 }
 
 impl Pace {
@@ -222,7 +226,10 @@ mod tests {
                 Ok(()) => {
                     sizes.push(reading.ends.len());
                     contents.extend(
-                        reading.messages.iter().map(|message| String::from_utf8_lossy(message.content()).into_owned()),
+                        reading
+                            .messages
+                            .iter()
+                            .map(|message| String::from_utf8_lossy(message.content()).into_owned()),
                     );
                 }
                 Err(error) => {

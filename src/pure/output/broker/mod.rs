@@ -36,10 +36,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
         Field::output("outputs", "The outputs to write to.").list(),
         Field::batching("batching", "Gathers messages into larger batches before they are shared out."),
     ]),
-    examples: &[Example {
-        title: "Keep and show",
-        config: "outputs:\n  - inproc: audit\n  - drop: {}",
-    }],
+    examples: &[Example { title: "Keep and show", config: "outputs:\n  - inproc: audit\n  - drop: {}" }],
     build: |node, context| {
         let config: Config = node.read()?;
         let copies = usize::try_from(config.copies).unwrap_or(0);

@@ -137,7 +137,8 @@ mod tests {
     #[tokio::test]
     async fn batches_take_turns_also_within_a_frame() {
         let (book, one, two): (Arc<Book>, _, _) = (Arc::default(), Child::new(&[]), Child::new(&["d"]));
-        let output = RoundRobin::new(vec![Arc::clone(&one) as Arc<dyn Output>, Arc::clone(&two) as Arc<dyn Output>]);
+        let output =
+            RoundRobin::new(vec![Arc::clone(&one) as Arc<dyn Output>, Arc::clone(&two) as Arc<dyn Output>]);
         output.send(frame(&book, &[&["a", "b"], &["c"], &["d"]])).await;
         output.send(frame(&book, &[&["d"], &["e"]])).await;
         assert_eq!(one.received(), ["a b", "d", "e"]);
@@ -148,7 +149,8 @@ mod tests {
     #[tokio::test]
     async fn a_free_output_takes_the_next_batch() {
         let (book, one, two): (Arc<Book>, _, _) = (Arc::default(), Child::new(&[]), Child::new(&[]));
-        let output = Greedy::new(vec![Arc::clone(&one) as Arc<dyn Output>, Arc::clone(&two) as Arc<dyn Output>]);
+        let output =
+            Greedy::new(vec![Arc::clone(&one) as Arc<dyn Output>, Arc::clone(&two) as Arc<dyn Output>]);
         output.send(frame(&book, &[&["a"], &["b"], &["c"], &["d"], &["e"]])).await;
         output.close().await;
         assert_eq!(one.received().len() + two.received().len(), 5);

@@ -86,7 +86,8 @@ impl Output for Sequential {
     async fn send(&self, frame: Frame) {
         let Some(first) = self.chain.outputs.first() else { return };
         let kept = Arc::new(Kept::new(frame, &self.under_way));
-        let step = Step { chain: Arc::clone(&self.chain), kept: Arc::clone(&kept), at: 0, sent: None, attempt: 0 };
+        let step =
+            Step { chain: Arc::clone(&self.chain), kept: Arc::clone(&kept), at: 0, sent: None, attempt: 0 };
         let frame = kept.frame(Arc::new(step));
         drop(kept);
         first.send(frame).await;
