@@ -134,7 +134,7 @@ impl Histogram {
 }
 
 fn bucket(value: u64) -> usize {
-    let octave = 63 - (value | (1 << SUB_BITS)).leading_zeros();
+    let octave = (value | (1 << SUB_BITS)).ilog2();
     let step = (value >> (octave - SUB_BITS)) & ((1 << SUB_BITS) - 1);
     (((octave - SUB_BITS + u32::from(value >= 1 << SUB_BITS)) as usize) << SUB_BITS)
         + usize::try_from(step).unwrap_or(0)

@@ -433,7 +433,7 @@ impl BuildContext for Builder<'_, '_> {
 
 impl Builder<'_, '_> {
     pub(crate) fn resource(&mut self, kind: Kind, at: &str, node: &Node) -> Result<Resource, BuildError> {
-        let built = match kind {
+        match kind {
             Kind::Input => self.input(at, node).map(Resource::Input),
             Kind::Output => self.output(at, node).map(Resource::Output),
             Kind::Processor => self.processor(at, node).map(Resource::Processor),
@@ -444,8 +444,7 @@ impl Builder<'_, '_> {
                 .leaf(kind, at, node, Registry::rate_limit)
                 .map(|limit| Resource::RateLimit(Arc::from(limit))),
             _ => Err(BuildError::new(format!("there are no {kind} resources"))),
-        };
-        built
+        }
     }
 
     fn leaf<B>(

@@ -114,19 +114,20 @@ pub(crate) fn serve(app: Arc<App>, socket: TcpListener, runtime: &Handle) -> Res
     Ok(server)
 }
 
+/// Threads of the streams: more than processors, so that a few mappings that spin on all of these leave the others
+/// their share.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) * 3
+}
+
 /// Opens the state folder; blocks.
 fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
-    let opened = match state {
-        Some(path) => {
-            let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
-            folder::open(path, &disk).map_err(|error| error.to_string())?
-        }
-        None => {
-            tracing::warn!(
-                "Nothing is kept: streams and resources made over the API are gone after a restart"
-            );
-            folder::Opened::in_memory()
-        }
+    let opened = if let Some(path) = state {
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+        folder::open(path, &disk).map_err(|error| error.to_string())?
+    } else {
+        tracing::warn!("Nothing is kept: streams and resources made over the API are gone after a restart");
+        folder::Opened::in_memory()
     };
     for condition in &opened.conditions {
         tracing::warn!("{}: {}", condition.kind, condition.message);
@@ -146,6 +147,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
     let data = tokio::runtime::Builder::new_multi_thread()
         .thread_name("weir-streams")
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(threads)?;

@@ -79,7 +79,8 @@ impl Drop for Process {
 
 /// Sends a signal to one process.
 pub(crate) fn signal(pid: u32, name: &str) {
-    let done = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    let done =
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
     // The process may have ended meanwhile, which `kill` reports in its status.
     drop(done);
 }
@@ -174,7 +175,8 @@ impl Server {
         }
         let outer = self.process.pid();
         eventually("the traced server is there", PATIENCE, || {
-            let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap_or_default();
+            let children =
+                fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap_or_default();
             children.split_whitespace().next()?.parse().ok()
         })
     }

@@ -129,7 +129,8 @@ impl Reader<'_> {
     fn line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = self.buffer[self.at..].iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&self.buffer[self.at..self.at + end]).trim_end().to_owned();
+                let line =
+                    String::from_utf8_lossy(&self.buffer[self.at..self.at + end]).trim_end().to_owned();
                 self.at += end + 1;
                 return Ok(line);
             }

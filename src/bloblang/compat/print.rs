@@ -248,9 +248,9 @@ impl Printer {
         if let Some(text) = value.number_text() {
             let text = text.to_owned();
             return if "vsxXq".contains(verb) {
-                self.text(text.as_bytes(), verb, spec)
+                self.text(text.as_bytes(), verb, spec);
             } else {
-                self.bad_text("json.Number", text.as_bytes(), verb, spec)
+                self.bad_text("json.Number", text.as_bytes(), verb, spec);
             };
         }
         match value {

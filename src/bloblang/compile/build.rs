@@ -105,7 +105,7 @@ pub(crate) fn arithmetic(operands: Vec<Expr>, operators: &[Operator]) -> Result<
             let before = n.checked_sub(1).and_then(|n| operators.get(n)).copied();
             match (before, bound.pop()) {
                 (Some(operator), Some(left)) if tier(operator) == level => {
-                    bound.push(binary(operator, left, operand)?)
+                    bound.push(binary(operator, left, operand)?);
                 }
                 (before, left) => {
                     rest.extend(before);

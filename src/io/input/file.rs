@@ -18,6 +18,7 @@ use weir_core::{
     checkpoint::Checkpoint,
     error::Error,
     field::Field,
+    frame::MAX_BATCHES,
     input::{InputComponent, Progress, Reader, Reading},
     node::Node,
     registry::InputSpec,
@@ -128,7 +129,7 @@ const PIECE: usize = 256 << 10;
 /// A file is recognised by so many bytes at its begin.
 const HEAD: usize = 1024;
 /// A reading holds at most so many messages.
-const MESSAGES: usize = 1024;
+const MESSAGES: usize = MAX_BATCHES;
 
 struct FileInput {
     /// Files still to be read, in order.
@@ -150,9 +151,11 @@ struct Source {
     identity: Identity,
     /// Bytes read so far, from the file's begin.
     offset: u64,
-    /// Messages given so far, from the file's begin.
+    /// Where a new scan could start: right after a message, as far as the scanner can tell.
+    start: u64,
+    /// Messages given since `start`.
     messages: u64,
-    /// Messages that a checkpoint says are delivered, where only counting can tell.
+    /// Messages to pass over, which a checkpoint says are delivered.
     skip: u64,
     reading: Option<JoinHandle<std::io::Result<(File, Vec<u8>)>>>,
     ended: bool,
@@ -174,8 +177,9 @@ struct Identity {
 struct Place {
     path: PathBuf,
     identity: Identity,
-    /// Bytes up to the end of the last delivered message; `None` where only counting can tell.
-    offset: Option<u64>,
+    /// Where a new scan may start, in bytes.
+    offset: u64,
+    /// Messages after `offset` that are delivered.
     messages: u64,
     finished: bool,
 }
@@ -274,21 +278,17 @@ impl FileInput {
             metadata,
             identity,
             offset: 0,
+            start: 0,
             messages: 0,
             skip: 0,
             reading: None,
             ended: false,
         };
-        if let Some(place) = known.filter(|place| place.identity.is(device, inode, &head)) {
-            match place.offset {
-                // A file that is shorter now was written anew.
-                Some(offset) if offset > length => {}
-                Some(offset) => {
-                    file.seek(SeekFrom::Start(offset))?;
-                    (source.offset, source.messages) = (offset, place.messages);
-                }
-                None => source.skip = place.messages,
-            }
+        // A file that is shorter now was written anew.
+        let goes_on = |place: &Place| place.identity.is(device, inode, &head) && place.offset <= length;
+        if let Some(place) = known.filter(goes_on) {
+            file.seek(SeekFrom::Start(place.offset))?;
+            (source.offset, source.start, source.skip) = (place.offset, place.offset, place.messages);
         }
         source.read_on(file);
         self.current = Some(source);
@@ -391,7 +391,7 @@ impl Source {
         Place {
             path: self.path.clone(),
             identity: self.identity.clone(),
-            offset: self.scan.pending().map(|pending| self.offset - pending),
+            offset: self.start,
             messages: self.messages,
             finished,
         }
@@ -443,10 +443,10 @@ impl Reader for FileInput {
         reading.position = self.position;
         if let Some(source) = &mut self.current {
             source.messages += count as u64;
-            // Between two pieces of one reading nobody could say where to go on.
-            if self.ready.is_empty() {
-                self.ledger.given(self.position, source.place(source.ended));
+            if let (true, Some(pending)) = (self.ready.is_empty(), source.scan.pending()) {
+                (source.start, source.messages) = (source.offset - pending, 0);
             }
+            self.ledger.given(self.position, source.place(source.ended));
         }
         Ok(())
     }

@@ -168,7 +168,10 @@ impl Writer for HttpServer {
 
     async fn close(&self) {
         self.closed.cancel();
-        drop(timeout(FAREWELL, self.stopped.cancelled()).await);
+        // In streams mode the server outlives the stream and tells so itself.
+        if self.stream.is_empty() {
+            drop(timeout(FAREWELL, self.stopped.cancelled()).await);
+        }
         self.served.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

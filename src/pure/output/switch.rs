@@ -166,7 +166,7 @@ impl Switch {
                     }
                 }
                 Some((_, _)) => {
-                    self.split(batch, &routes, &Fork::new(Arc::clone(&origin), mark.slot), &mut sorted)
+                    self.split(batch, &routes, &Fork::new(Arc::clone(&origin), mark.slot), &mut sorted);
                 }
                 None => origin.settle(mark.slot, Ok(())),
             }
@@ -195,13 +195,12 @@ impl Switch {
 /// Adds a whole batch behind what goes the same way.
 fn push(frames: &mut Vec<Frame>, batch: &mut [Message], slot: u32, origin: &Arc<dyn Origin>) {
     let messages = batch.iter_mut().map(mem::take);
-    match frames.last_mut().filter(|last| Arc::ptr_eq(last.origin(), origin)) {
-        Some(last) => last.push(messages, slot),
-        None => {
-            let mut frame = Frame::new(Arc::clone(origin));
-            frame.push(messages, slot);
-            frames.push(frame);
-        }
+    if let Some(last) = frames.last_mut().filter(|last| Arc::ptr_eq(last.origin(), origin)) {
+        last.push(messages, slot)
+    } else {
+        let mut frame = Frame::new(Arc::clone(origin));
+        frame.push(messages, slot);
+        frames.push(frame);
     }
 }
 

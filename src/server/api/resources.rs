@@ -1,6 +1,9 @@
 //! `/resources/{type}/{id}`
 
-use super::{Streams, answer};
+use super::{
+    Streams, answer,
+    write::{is_chilled, options, written},
+};
 use http::{Method, StatusCode};
 use weir_control::record::{Key, Kind as RecordKind};
 use weir_core::http::{Request, Response};
@@ -17,7 +20,7 @@ impl Streams {
         let found = RecordKind::parse(kind)
             .and_then(|record| Some((record, crate::runtime::component_kind(record)?)));
         let Some((record, kind)) = found else { return Response::error(StatusCode::BAD_REQUEST, TYPES) };
-        let chilled = self.is_chilled(request);
+        let chilled = is_chilled(request);
         let key = Key::new(record, id);
         let submission = self.off_thread(&request.body, move |streams, body| {
             streams.read(body, chilled).and_then(|text| streams.resource_submission(key, kind, text, chilled))
@@ -25,8 +28,8 @@ impl Streams {
         match submission.await {
             Err(refusal) => refusal.answer(),
             Ok(submission) => {
-                let options = self.options(request);
-                self.written(self.service.put_resource(submission, &options).await)
+                let options = options(request);
+                written(self.service.put_resource(submission, &options).await)
             }
         }
     }

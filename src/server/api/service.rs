@@ -23,6 +23,10 @@ use weir_core::{
 /// The service's config as `/debug/config` shows it.
 pub(crate) struct Debug(pub(crate) Node);
 
+/// What the engine says of a connection whose component was closed, and of one that came to its end.
+const TERMINATED: &str = "stream terminated";
+const CLOSED: &str = "type was closed";
+
 /// Pieces of a long answer on their way to the client.
 const PIECES: usize = 4;
 
@@ -81,10 +85,13 @@ fn is_connected(service: &Service, view: &View) -> bool {
     })
 }
 
+/// Whether a component has ended while the rest of its stream goes on, such as one input of a broker.
+fn is_over(connection: &Connection) -> bool {
+    !connection.is_up() && connection.error().is_some_and(|error| error == TERMINATED || error == CLOSED)
+}
+
 fn all_up(inputs: &[Arc<Connection>], outputs: &[Arc<Connection>]) -> bool {
-    let up = |connections: &[Arc<Connection>]| {
-        !connections.is_empty() && connections.iter().all(|one| one.is_up())
-    };
+    let up = |all: &[Arc<Connection>]| !all.is_empty() && all.iter().all(|one| one.is_up() || is_over(one));
     up(inputs) && up(outputs)
 }
 
@@ -95,11 +102,9 @@ fn status(connection: &Connection, over: bool) -> String {
     let shared = path.starts_with("input_resources") || path.starts_with("output_resources");
     let connected = connection.is_up() && (shared || !over);
     let label = Value::from(connection.component.label.as_str());
-    let mut shown = format!("{{\"label\":{label},\"path\":{},\"connected\":{connected}", Value::from(path));
-    if let (false, false, Some(error)) = (connected, over, connection.error()) {
-        shown += &format!(",\"error\":{}", Value::from(error));
-    }
-    shown + "}"
+    let error = connection.error().filter(|_| !connected && !over);
+    let error = error.map(|error| format!(",\"error\":{}", Value::from(error))).unwrap_or_default();
+    format!("{{\"label\":{label},\"path\":{},\"connected\":{connected}{error}}}", Value::from(path))
 }
 
 /// The reference gives the type of its JSON only when all is well.
@@ -126,17 +131,13 @@ impl Streams {
         let running = self.service.running(&view.key);
         let Some(running) = running.as_ref().and_then(RunningStream::of) else {
             let completed = view.desired.as_ref().is_some_and(|desired| desired.is_completed());
-            let reason = if completed { Some("stream terminated".into()) } else { view.status.reason };
+            let reason = if completed { Some(TERMINATED.into()) } else { view.status.reason };
             return readiness(reason, &[], false);
         };
         let (over, seen) = (running.is_ended(), running.view());
-        let statuses: Vec<String> =
-            seen.inputs.iter().chain(&seen.outputs).map(|one| status(one, over)).collect();
-        readiness(
-            over.then(|| "stream terminated".into()),
-            &statuses,
-            !over && all_up(&seen.inputs, &seen.outputs),
-        )
+        let shown = seen.inputs.iter().chain(&seen.outputs).filter(|one| over || !is_over(one));
+        let statuses: Vec<String> = shown.map(|one| status(one, over)).collect();
+        readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&seen.inputs, &seen.outputs))
     }
 }
 

@@ -1,6 +1,11 @@
 //! `/streams`, `/streams/{id}` and `/streams/{id}/stats`.
 
-use super::{Streams, answer, routes::stream, submit::Refusal};
+use super::{
+    Streams, answer,
+    routes::stream,
+    submit::Refusal,
+    write::{is_chilled, options, written},
+};
 use crate::{
     runtime::RunningStream,
     telemetry::metrics::{Group, json as metrics_json},
@@ -106,30 +111,30 @@ impl Streams {
     }
 
     async fn post(&self, id: &str, request: &Request) -> Response {
-        let chilled = self.is_chilled(request);
+        let chilled = is_chilled(request);
         match self.submission(id, request, chilled).await {
             Err(refusal) => refusal.answer(),
             Ok(submission) => {
-                let options = self.options(request);
-                self.written(self.service.create(submission, &options).await)
+                let options = options(request);
+                written(self.service.create(submission, &options).await)
             }
         }
     }
 
     async fn put(&self, id: &str, request: &Request) -> Response {
-        let chilled = self.is_chilled(request);
+        let chilled = is_chilled(request);
         match self.submission(id, request, chilled).await {
             Err(refusal) => refusal.answer(),
             Ok(submission) => {
-                let options = self.options(request);
-                self.written(self.service.replace(submission, &options).await)
+                let options = options(request);
+                written(self.service.replace(submission, &options).await)
             }
         }
     }
 
     async fn delete(&self, id: &str, request: &Request) -> Response {
-        let options = self.options(request);
-        self.written(self.service.delete(&stream(id), &options).await)
+        let options = options(request);
+        written(self.service.delete(&stream(id), &options).await)
     }
 
     /// `/streams/{id}/stats`

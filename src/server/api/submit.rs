@@ -35,6 +35,7 @@ impl Refusal {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn error(text: impl ToString) -> Refusal {
     Refusal::Error(text.to_string())
 }

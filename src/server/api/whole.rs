@@ -1,11 +1,13 @@
 //! `POST /streams`: the whole set at once, all or nothing.
 
 use super::{
-    Streams,
+    Streams, answer,
     submit::{Refusal, Text},
+    write::{is_chilled, options, written},
 };
+use http::StatusCode;
 use weir_config::{Node, environment, tokens, write::to_yaml};
-use weir_control::service::Submission;
+use weir_control::service::{Submission, WriteError};
 use weir_core::{
     http::{Request, Response},
     node::Value,
@@ -14,14 +16,21 @@ use weir_core::{
 
 impl Streams {
     pub(super) async fn post_all(&self, request: &Request) -> Response {
-        let chilled = self.is_chilled(request);
+        let chilled = is_chilled(request);
         let members =
             match self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await {
                 Ok(members) => members,
                 Err(refusal) => return refusal.answer(),
             };
-        let options = self.options(request);
-        self.written(self.service.set_all(members, &options).await)
+        let options = options(request);
+        match self.service.set_all(members, &options).await {
+            // Of many members, the one that cannot be built is named.
+            Err(WriteError::Build(failures)) => {
+                let texts = failures.iter().map(|(key, failure)| format!("{key}: {failure}"));
+                answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n"))
+            }
+            other => written(other),
+        }
     }
 
     /// Reads every member; what is wrong is collected over all of them.
@@ -147,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_cannot_stand_alone_is_written_anew() {
-        assert_eq!(texts(r#"{"a":{"input":{"stdin":{}}}}"#), ["input:\n  stdin: {}\n"]);
+        assert_eq!(texts(r#"{"a":{"input":{"stdin":{}}}}"#), ["\"input\":\n  \"stdin\": {}\n"]);
         let crossing = texts("a:\n  x: &x { y: 1 }\nb:\n  x: *x\n");
         assert_eq!(crossing[1], "x:\n  y: 1\n");
     }

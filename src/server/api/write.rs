@@ -31,72 +31,64 @@ pub(super) fn tag(response: &mut Response, generation: u64) {
     }
 }
 
+/// Whether lint errors are to be ignored: only this spelling counts.
+pub(super) fn is_chilled(request: &Request) -> bool {
+    query_value(&request.query, "chilled").as_deref() == Some("true")
+}
+
+/// The parameters of a write. A timeout that cannot be read is none.
+pub(super) fn options(request: &Request) -> WriteOptions {
+    let stop_timeout = query_value(&request.query, "timeout").and_then(|text| duration::parse(&text).ok());
+    // What is no generation of ours matches none.
+    let if_match = request.headers.get(header::IF_MATCH).filter(|value| *value != "*").map(|value| {
+        value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok()).unwrap_or(u64::MAX)
+    });
+    let origin = Origin {
+        actor: "anonymous".into(),
+        verb: request.method.to_string(),
+        note: query_value(&request.query, "note"),
+    };
+    WriteOptions { origin, if_match, stop_timeout, wait: Some(WAIT + stop_timeout.unwrap_or(WAIT)) }
+}
+
+/// The answer to a write.
+pub(super) fn written(written: Result<Written, WriteError>) -> Response {
+    let error = match written {
+        Ok(written) => {
+            let mut response = answer::done();
+            if !written.settled {
+                response.status = StatusCode::ACCEPTED;
+            }
+            if let Ok(value) = HeaderValue::from_str(&written.revision.to_string()) {
+                response.headers.insert("revision", value);
+            }
+            if let [(_, Some(generation))] = written.touched.as_slice() {
+                tag(&mut response, *generation);
+            }
+            return response;
+        }
+        Err(error) => error,
+    };
+    match error {
+        WriteError::Exists(_) => Response::error(StatusCode::BAD_REQUEST, "Stream already exists"),
+        WriteError::NotFound(_) => answer::no_stream(),
+        WriteError::Conflict { current } => {
+            let text = format!("the current generation is {current}");
+            answer::json(StatusCode::PRECONDITION_FAILED, &json!({ "error": text, "generation": current }))
+        }
+        WriteError::Build(failures) => {
+            let texts = failures.iter().map(|(_, failure)| failure.to_string());
+            answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n"))
+        }
+        WriteError::Refused(text) => answer::error(StatusCode::BAD_REQUEST, &text),
+        WriteError::Store(error) => answer::error(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
+    }
+}
+
 impl Streams {
-    /// Whether lint errors are to be ignored: only this spelling counts.
-    pub(super) fn is_chilled(&self, request: &Request) -> bool {
-        query_value(&request.query, "chilled").as_deref() == Some("true")
-    }
-
-    /// The parameters of a write. A timeout that cannot be read is none.
-    pub(super) fn options(&self, request: &Request) -> WriteOptions {
-        let stop_timeout =
-            query_value(&request.query, "timeout").and_then(|text| duration::parse(&text).ok());
-        let if_match = request.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-        let origin = Origin {
-            actor: "anonymous".into(),
-            verb: request.method.to_string(),
-            note: query_value(&request.query, "note"),
-        };
-        WriteOptions {
-            origin,
-            if_match: if_match.and_then(|value| value.trim_matches('"').parse().ok()),
-            stop_timeout,
-            wait: Some(WAIT + stop_timeout.unwrap_or(WAIT)),
-        }
-    }
-
-    /// The answer to a write.
-    pub(super) fn written(&self, written: Result<Written, WriteError>) -> Response {
-        let error = match written {
-            Ok(written) => {
-                let mut response = answer::done();
-                if !written.settled {
-                    response.status = StatusCode::ACCEPTED;
-                }
-                if let Ok(value) = HeaderValue::from_str(&written.revision.to_string()) {
-                    response.headers.insert("revision", value);
-                }
-                if let [(_, Some(generation))] = written.touched.as_slice() {
-                    tag(&mut response, *generation);
-                }
-                return response;
-            }
-            Err(error) => error,
-        };
-        match error {
-            WriteError::Exists(_) => Response::error(StatusCode::BAD_REQUEST, "Stream already exists"),
-            WriteError::NotFound(_) => answer::no_stream(),
-            WriteError::Conflict { current } => {
-                let text = format!("the current generation is {current}");
-                answer::json(
-                    StatusCode::PRECONDITION_FAILED,
-                    &json!({ "error": text, "generation": current }),
-                )
-            }
-            WriteError::Build(failures) => {
-                let several = failures.len() > 1;
-                let texts = failures.iter().map(|(key, failure)| {
-                    if several { format!("{key}: {failure}") } else { failure.to_string() }
-                });
-                answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n"))
-            }
-            WriteError::Refused(text) => answer::error(StatusCode::BAD_REQUEST, &text),
-            WriteError::Store(error) => answer::error(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
-        }
-    }
-
+    /// Merges a change into a stream's config.
     pub(super) async fn patch(&self, id: &str, request: &Request) -> Response {
-        let (chilled, options) = (self.is_chilled(request), self.options(request));
+        let (chilled, options) = (is_chilled(request), options(request));
         let mut refused = None;
         let key = stream(id);
         let written = self.service.patch(&key, &options, |current| {
@@ -108,7 +100,7 @@ impl Streams {
         let written = written.await;
         match refused {
             Some(refusal) => refusal.answer(),
-            None => self.written(written),
+            None => self::written(written),
         }
     }
 

@@ -12,7 +12,7 @@ use weir_core::registry::Registry;
 
 /// What `weir echo` is asked for.
 #[derive(Debug, Clone, Default)]
-pub struct EchoArgs {
+pub(super) struct EchoArgs {
     /// The config file; without one, an empty config.
     pub path: Option<String>,
     /// Files of resources (`-r`): read, but not shown.
@@ -22,7 +22,7 @@ pub struct EchoArgs {
 }
 
 /// Writes the normalised config to `out`, and what is wrong to `errors`. Gives the exit code.
-pub fn echo(
+pub(super) fn echo(
     args: &EchoArgs,
     registry: &Registry,
     lookup: Lookup<'_>,

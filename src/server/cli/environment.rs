@@ -4,17 +4,17 @@ use super::lint::unreadable;
 use std::{collections::HashMap, fs};
 
 /// Finds a variable's value.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The variables of files over those of the process.
 #[derive(Debug, Clone, Default)]
-pub struct Variables {
+pub(super) struct Variables {
     files: HashMap<String, String>,
 }
 
 impl Variables {
     /// Reads files of variables; later ones win. The error is what to print.
-    pub fn read(paths: &[String]) -> Result<Self, String> {
+    pub(super) fn read(paths: &[String]) -> Result<Self, String> {
         let mut files = HashMap::new();
         for path in paths {
             let bytes = fs::read(path)
@@ -27,7 +27,7 @@ impl Variables {
     }
 
     /// A variable's value.
-    pub fn get(&self, name: &str) -> Option<String> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
         self.files
             .get(name)
             .cloned()

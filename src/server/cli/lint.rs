@@ -11,7 +11,7 @@ use weir_core::registry::Registry;
 
 /// What `weir lint` is asked for.
 #[derive(Debug, Clone, Default)]
-pub struct LintArgs {
+pub(super) struct LintArgs {
     /// Files, globs, and folders to walk (`FOLDER/...`).
     pub paths: Vec<String>,
     /// Files of resources to lint as well (`-r`).
@@ -27,7 +27,7 @@ pub struct LintArgs {
 }
 
 /// Lints every file and reports to `out`. Gives the exit code: 1 if anything is wrong.
-pub fn lint(
+pub(super) fn lint(
     args: &LintArgs,
     registry: &Registry,
     lookup: Lookup<'_>,

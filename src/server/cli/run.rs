@@ -133,7 +133,7 @@ async fn until_end(
             tracing::info!("Received {}, the service is closing", signal?);
             tokio::select! {
                 () = tokio::time::sleep(service.shutdown_delay.0) => {}
-                _ = signal_again() => {}
+                () = signal_again() => {}
             }
             running.stop(timeout).await
         }

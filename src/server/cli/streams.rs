@@ -36,9 +36,10 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
     }
     let mut shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
-    for section in sections::RESOURCES.iter().filter(|section| section.name != "tests") {
-        shown = shown.without(section.name);
+    for section in sections::RESOURCES.iter().map(|section| section.name).filter(|name| *name != "tests") {
+        shown = shown.without(section);
     }
+    shown = shown.without("parallel");
     serve(&Parts {
         registry,
         config,

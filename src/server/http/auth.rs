@@ -16,7 +16,7 @@ enum Algorithm {
 
 /// The settings as written.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Shown to who is asked.
     pub realm: String,
     /// The one user.
@@ -31,7 +31,7 @@ pub struct Settings {
 
 /// Guards routes by one user and password.
 #[derive(Debug, Clone)]
-pub struct BasicAuth(Arc<Inner>);
+pub(crate) struct BasicAuth(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -47,7 +47,7 @@ struct Inner {
 
 impl BasicAuth {
     /// Checks the settings.
-    pub fn new(settings: &Settings) -> Result<Self, String> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
         if settings.username.is_empty() || settings.password_hash.is_empty() {
             return Err("both username and password_hash are required".into());
         }
@@ -75,7 +75,7 @@ impl BasicAuth {
     }
 
     /// `None` when the request may pass, else the answer. Slow hashes run on the blocking pool.
-    pub async fn refuse(&self, headers: &HeaderMap) -> Option<Response> {
+    pub(crate) async fn refuse(&self, headers: &HeaderMap) -> Option<Response> {
         let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
         let Some(given) = given else { return Some(self.challenge()) };
         if self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() == Some(&given) {

@@ -13,11 +13,11 @@ const HEADERS: [&str; 4] = ["accept", "accept-language", "content-language", "or
 
 /// Which origins may ask.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Option<Arc<[String]>>);
+pub(crate) struct Rules(Option<Arc<[String]>>);
 
 impl Rules {
     /// Rules from a config; it is an error to enable them for no origin.
-    pub fn new(enabled: bool, origins: &[String]) -> Result<Self, String> {
+    pub(crate) fn new(enabled: bool, origins: &[String]) -> Result<Self, String> {
         match (enabled, origins) {
             (false, _) => Ok(Self(None)),
             (true, []) => Err("bad CORS configuration: must specify at least one allowed origin".into()),
@@ -26,7 +26,7 @@ impl Rules {
     }
 
     /// Whether any origin may ask.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
@@ -40,7 +40,7 @@ impl Rules {
     }
 
     /// Answers a preflight request.
-    pub fn preflight(&self, request: &Request) -> Option<Response> {
+    pub(crate) fn preflight(&self, request: &Request) -> Option<Response> {
         if self.0.is_none()
             || request.method != Method::OPTIONS
             || !request.headers.contains_key(header::ORIGIN)
@@ -73,7 +73,7 @@ impl Rules {
     }
 
     /// Marks an answer for the origin that asked.
-    pub fn mark(&self, asked: &HeaderMap, response: &mut Response) {
+    pub(crate) fn mark(&self, asked: &HeaderMap, response: &mut Response) {
         let Some(allowed) = self.allowed(asked) else { return };
         if allowed != "*" {
             response.headers.insert(header::VARY, HeaderValue::from_static("Origin"));

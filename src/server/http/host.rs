@@ -27,11 +27,11 @@ const LISTED_WITHIN: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(30);
 
 /// Why the server serves a path itself, if it does: `(path with the prefix, stream)`.
-pub type Reserved = dyn Fn(&Pattern, &str) -> Option<String> + Send + Sync;
+pub(crate) type Reserved = dyn Fn(&Pattern, &str) -> Option<String> + Send + Sync;
 
 /// The host of all routes that components open.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub(crate) struct Host(Arc<Inner>);
 
 struct Inner {
     prefix: bool,
@@ -60,7 +60,7 @@ struct Own {
 
 impl Host {
     /// A host. With `prefix` a stream's paths are below its id; `reserved` says what is the server's own.
-    pub fn new(prefix: bool, reserved: Box<Reserved>) -> Self {
+    pub(crate) fn new(prefix: bool, reserved: Box<Reserved>) -> Self {
         Self(Arc::new(Inner {
             prefix,
             reserved,
@@ -71,22 +71,22 @@ impl Host {
     }
 
     /// Says where listeners of their own run; the first call counts.
-    pub fn run_listeners_on(&self, runtime: Handle) {
+    pub(crate) fn run_listeners_on(&self, runtime: Handle) {
         drop(self.0.runtime.set(runtime));
     }
 
     /// Answers a request on the server's listener; `None`: nobody serves the path.
-    pub async fn answer(&self, path: &Path, request: Request) -> Option<Response> {
+    pub(crate) async fn answer(&self, path: &Path, request: Request) -> Option<Response> {
         self.0.answer(None, path, request).await
     }
 
     /// Whether anything answers a path of the server's listener.
-    pub fn knows(&self, path: &Path) -> bool {
+    pub(crate) fn knows(&self, path: &Path) -> bool {
         self.0.state().shared.find(path).is_some()
     }
 
     /// Adds every path of the server's listener with its description, once those that start have come.
-    pub async fn describe(&self, into: &mut BTreeMap<String, String>) {
+    pub(crate) async fn describe(&self, into: &mut BTreeMap<String, String>) {
         let mut changed = self.0.changed.subscribe();
         let deadline = Instant::now() + LISTED_WITHIN;
         while self.0.state().shared.is_awaited() {
@@ -98,7 +98,7 @@ impl Host {
     }
 
     /// The paths that were checked while this stream was built: requests for them wait for its start.
-    pub fn claims(&self, stream: &str) -> Claims {
+    pub(crate) fn claims(&self, stream: &str) -> Claims {
         let mut state = self.0.state();
         let patterns = state.checked.remove(stream).unwrap_or_default();
         state.serving += 1;
@@ -111,7 +111,7 @@ impl Host {
 }
 
 /// Paths that a stream will serve once it is started. Dropped without a start, nothing waits for them any more.
-pub struct Claims {
+pub(crate) struct Claims {
     inner: Arc<Inner>,
     claim: u64,
     patterns: Vec<Pattern>,
@@ -119,7 +119,7 @@ pub struct Claims {
 
 impl Claims {
     /// The stream is starting: requests wait for a moment only.
-    pub fn start(mut self) {
+    pub(crate) fn start(mut self) {
         let until = Instant::now() + GAP;
         let patterns = std::mem::take(&mut self.patterns);
         let mut state = self.inner.state();
@@ -256,7 +256,7 @@ impl HttpHost for Host {
         }
         drop(state);
         inner.changed.send_replace(());
-        Ok(Box::new(Serving { inner: Arc::clone(inner), own, pattern, serving }))
+        Ok(Box::new(Serving { inner: Arc::clone(inner), own, pattern, number: serving }))
     }
 }
 
@@ -265,23 +265,23 @@ struct Serving {
     inner: Arc<Inner>,
     own: Option<String>,
     pattern: Pattern,
-    serving: u64,
+    number: u64,
 }
 
 impl Served for Serving {}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.inner.close(self.own.as_deref(), &self.pattern, self.serving);
+        self.inner.close(self.own.as_deref(), &self.pattern, self.number);
         let (Some(address), Some(runtime)) = (self.own.take(), self.inner.runtime.get()) else { return };
         let inner = Arc::clone(&self.inner);
         runtime.spawn(async move {
             tokio::time::sleep(LINGER).await;
             let mut state = inner.state();
-            if state.own.get(&address).is_some_and(|own| own.table.is_idle()) {
-                if let Some(own) = state.own.remove(&address) {
-                    tracing::info!("No longer listening at: http://{}", own.server.address());
-                }
+            if state.own.get(&address).is_some_and(|own| own.table.is_idle())
+                && let Some(own) = state.own.remove(&address)
+            {
+                tracing::info!("No longer listening at: http://{}", own.server.address());
             }
         });
     }

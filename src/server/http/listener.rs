@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What one listener bears.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
     /// Bytes of a request's head.
@@ -43,18 +43,18 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             header_bytes: 128 << 10,
-            header_wait: Duration::from_secs(60),
+            header_wait: Duration::from_mins(1),
             body_bytes: 64 << 20,
             all_body_bytes: 512 << 20,
             stall: Duration::from_secs(30),
-            body_wait: Duration::from_secs(600),
+            body_wait: Duration::from_mins(10),
         }
     }
 }
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
-pub struct BindError {
+pub(crate) struct BindError {
     address: String,
     reason: io::Error,
 }
@@ -76,7 +76,7 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 /// Binds `host:port`; `:port` is every address of the machine, port 0 any free port.
-pub fn bind(address: &str) -> Result<TcpListener, BindError> {
+pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
     let full = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
     let bound =
         TcpListener::bind(&full).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -84,7 +84,7 @@ pub fn bind(address: &str) -> Result<TcpListener, BindError> {
 }
 
 /// A listener at work. Dropped, it stops at once.
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     accepting: Option<JoinHandle<()>>,
@@ -92,7 +92,7 @@ pub struct Server {
 
 impl Server {
     /// Starts to accept on `runtime`.
-    pub fn start(
+    pub(crate) fn start(
         socket: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,
@@ -107,12 +107,12 @@ impl Server {
     }
 
     /// The real address, with the port that was found for 0.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Accepts no more, lets what is being answered end, for at most `grace`.
-    pub async fn stop(mut self, grace: Duration) {
+    pub(crate) async fn stop(mut self, grace: Duration) {
         self.stop.cancel();
         if let Some(mut accepting) = self.accepting.take()
             && tokio::time::timeout(grace, &mut accepting).await.is_err()

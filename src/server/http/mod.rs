@@ -3,29 +3,29 @@
 //! `listener` accepts connections and hands each request, its body read whole, to a [`Site`]; warp is the shell
 //! around it. `path` and `table` match paths; `host` owns what components serve; `auth` and `cors` guard.
 
-pub mod auth;
-pub mod cors;
-pub mod host;
-pub mod listener;
-pub mod path;
+pub(crate) mod auth;
+pub(crate) mod cors;
+pub(crate) mod host;
+pub(crate) mod listener;
+pub(crate) mod path;
 mod shell;
 mod table;
 
-pub use host::Host;
-pub use listener::{Limits, Server};
+pub(crate) use host::Host;
+pub(crate) use listener::{Limits, Server};
 
 use async_trait::async_trait;
 use weir_core::http::{Request, Response};
 
 /// Answers every request of a listener.
 #[async_trait]
-pub trait Site: Send + Sync + 'static {
+pub(crate) trait Site: Send + Sync + 'static {
     /// Answers one request, whatever its path.
     async fn answer(&self, request: Request) -> Response;
 }
 
 /// The answer for a path that nobody serves.
-pub fn not_found() -> Response {
+pub(crate) fn not_found() -> Response {
     Response::error(http::StatusCode::NOT_FOUND, "404 page not found")
 }
 

@@ -2,15 +2,15 @@
 
 /// A request's path as its decoded segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Vec<String>);
+pub(crate) struct Path(Vec<String>);
 
 /// A path that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadPath;
+pub(crate) struct BadPath;
 
 impl Path {
     /// Decodes a path. A segment with an encoded slash, or that is no text, matches no name: `None`.
-    pub fn parse(path: &str) -> Result<Option<Self>, BadPath> {
+    pub(crate) fn parse(path: &str) -> Result<Option<Self>, BadPath> {
         let Some(rest) = path.strip_prefix('/') else { return Ok(None) };
         let mut segments = Vec::new();
         for segment in rest.split('/') {
@@ -23,18 +23,18 @@ impl Path {
     }
 
     /// The decoded segments; a trailing slash is an empty one at the end.
-    pub fn segments(&self) -> &[String] {
+    pub(crate) fn segments(&self) -> &[String] {
         &self.0
     }
 
     /// The path without the segments of a prefix, if it starts with them and goes on.
-    pub fn below(&self, prefix: &[String]) -> Option<Self> {
+    pub(crate) fn below(&self, prefix: &[String]) -> Option<Self> {
         let rest = self.0.strip_prefix(prefix)?;
         (!rest.is_empty() && !prefix.is_empty()).then(|| Self(rest.to_vec()))
     }
 
     /// The segments joined again, decoded: what exact routes are found by.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         join(&self.0)
     }
 }
@@ -64,7 +64,7 @@ fn decode(text: &str) -> Result<Vec<u8>, BadPath> {
 }
 
 /// One value of a query by its exact name, decoded; the first if it repeats.
-pub fn query_value(query: &str, name: &str) -> Option<String> {
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let text =
@@ -82,7 +82,7 @@ enum Part {
 
 /// A pattern: `{name}` stands for one segment that is not empty, a trailing `/` for everything below.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     parts: Vec<Part>,
     below: bool,
@@ -90,7 +90,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// Reads a pattern.
-    pub fn new(path: &str) -> Self {
+    pub(crate) fn new(path: &str) -> Self {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let (rest, below) = rest.strip_suffix('/').map_or((rest, rest.is_empty()), |rest| (rest, true));
         let parts = if rest.is_empty() && below { Vec::new() } else { rest.split('/').map(part).collect() };
@@ -99,7 +99,7 @@ impl Pattern {
 
     /// The same pattern below one segment, which is taken literally.
     #[must_use]
-    pub fn under(mut self, segment: &str) -> Self {
+    pub(crate) fn under(mut self, segment: &str) -> Self {
         self.text.insert_str(0, segment);
         self.text.insert(0, '/');
         self.parts.insert(0, Part::Text(segment.to_owned()));
@@ -107,12 +107,12 @@ impl Pattern {
     }
 
     /// How it is written.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The path it stands for alone, if it has neither variables nor a trailing slash.
-    pub fn exact(&self) -> Option<String> {
+    pub(crate) fn exact(&self) -> Option<String> {
         let texts = self.parts.iter().map(|part| match part {
             Part::Text(text) => Some(text.clone()),
             Part::Variable(_) => None,
@@ -122,7 +122,7 @@ impl Pattern {
     }
 
     /// Its first segment, if that is plain text.
-    pub fn first(&self) -> Option<&str> {
+    pub(crate) fn first(&self) -> Option<&str> {
         match self.parts.first() {
             Some(Part::Text(text)) => Some(text),
             _ => None,
@@ -130,12 +130,12 @@ impl Pattern {
     }
 
     /// How many segments it names: of several that match, the longest wins.
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.parts.len()
     }
 
     /// The variables, if it matches.
-    pub fn variables(&self, path: &Path) -> Option<Vec<(String, String)>> {
+    pub(crate) fn variables(&self, path: &Path) -> Option<Vec<(String, String)>> {
         let segments = path.segments();
         let fits =
             if self.below { segments.len() > self.parts.len() } else { segments.len() == self.parts.len() };
@@ -147,7 +147,7 @@ impl Pattern {
             match part {
                 Part::Text(text) if text == segment => {}
                 Part::Variable(name) if !segment.is_empty() => {
-                    variables.push((name.clone(), segment.clone()))
+                    variables.push((name.clone(), segment.clone()));
                 }
                 _ => return None,
             }

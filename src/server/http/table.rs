@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use weir_core::http::{Handler, Response};
 
 /// How long a path whose last owner is gone still says so.
-const VACATED: Duration = Duration::from_secs(600);
+const VACATED: Duration = Duration::from_mins(10);
 /// Vacated paths remembered; the oldest are forgotten first.
 const VACATED_KEPT: usize = 10_000;
 
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    fn open(table: &mut Table, path: &Pattern, serving: u64) -> Arc<dyn Handler> {
+    fn open(table: &mut Table, path: &str, serving: u64) -> Arc<dyn Handler> {
         let handler: Arc<dyn Handler> = Arc::new(Nobody);
         table.open(&Pattern::new(path), serving, Arc::clone(&handler), "text".into());
         handler

@@ -54,10 +54,15 @@ fn quote(text: &str, out: &mut String) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             ' '..='~' => out.push(c),
-            // Writing to a string cannot fail.
-            _ if u32::from(c) < 0x80 => drop(write!(out, "\\x{:02x}", u32::from(c))),
-            _ if u32::from(c) < 0x1_0000 => drop(write!(out, "\\u{:04x}", u32::from(c))),
-            _ => drop(write!(out, "\\U{:08x}", u32::from(c))),
+            _ => {
+                let code = u32::from(c);
+                // Writing to a string cannot fail.
+                let _written = match code {
+                    0..0x80 => write!(out, "\\x{code:02x}"),
+                    0x80..0x1_0000 => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
+            }
         }
     }
     out.push('"');
@@ -121,7 +126,7 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
     let mut text = extra;
     for (name, found) in names {
         let kind = if found.timer { "summary" } else { "counter" };
-        drop(writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}"));
+        let _written = writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}");
         // Resources are counted once a label set, however often they were replaced.
         let mut merged: BTreeMap<String, u64> = BTreeMap::new();
         for group in &groups {
@@ -139,7 +144,7 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
                     if shared {
                         *merged.entry(labels).or_default() += series.count(*index);
                     } else {
-                        drop(writeln!(text, "{name}{{{labels}}} {}", series.count(*index)));
+                        let _written = writeln!(text, "{name}{{{labels}}} {}", series.count(*index));
                     }
                 }
             }
@@ -148,7 +153,7 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
             }
         }
         for (labels, count) in merged {
-            drop(writeln!(text, "{name}{{{labels}}} {count}"));
+            let _written = writeln!(text, "{name}{{{labels}}} {count}");
         }
     }
     // A reader that has gone needs nothing more.
@@ -159,14 +164,10 @@ fn summary(name: &str, group: &Group, series: &Series, text: &mut String) {
     let Some(timer) = series.timer() else { return };
     let labels = group.labels(series, &[]);
     for (_, q) in QUANTILES {
-        drop(writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q)));
+        let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q));
     }
-    drop(writeln!(
-        text,
-        "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}",
-        timer.sum(),
-        timer.count()
-    ));
+    let _written =
+        writeln!(text, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}", timer.sum(), timer.count());
 }
 
 #[cfg(test)]

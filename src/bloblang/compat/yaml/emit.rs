@@ -81,7 +81,7 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
         Kind::String => string(&value.as_str().unwrap_or_default(), Some(column), out),
         Kind::Number => match value.as_number() {
             Some(Num::Float(number)) if number.is_infinite() => {
-                out.push_str(if number > 0.0 { ".inf" } else { "-.inf" })
+                out.push_str(if number > 0.0 { ".inf" } else { "-.inf" });
             }
             Some(Num::Float(number)) if number.is_nan() => out.push_str(".nan"),
             Some(Num::Float(number)) => out.push_str(&format_shortest(number)),

@@ -111,6 +111,8 @@ struct HttpServer {
     routes: Vec<Route>,
     served: Vec<Box<dyn Served>>,
     asked: mpsc::Receiver<Asked>,
+    /// An input that serves no path waits: it has not ended.
+    _ask: mpsc::Sender<Asked>,
 }
 
 /// The messages of one request.
@@ -130,7 +132,7 @@ impl HttpServer {
         };
         let environment = context.environment().clone();
         let endpoint = Endpoint {
-            to,
+            to: to.clone(),
             verbs: config.allowed_verbs,
             timeout,
             rate_limit,
@@ -156,7 +158,14 @@ impl HttpServer {
             }
             routes.push(Route { path, description: description.into(), listener: listener.clone(), handler });
         }
-        Ok(Self { stream: environment.stream, http: environment.http, routes, served: Vec::new(), asked })
+        Ok(Self {
+            stream: environment.stream,
+            http: environment.http,
+            routes,
+            served: Vec::new(),
+            asked,
+            _ask: to,
+        })
     }
 }
 
@@ -309,7 +318,7 @@ mod tests {
     fn endpoint() -> (Endpoint, mpsc::Receiver<Asked>) {
         let (to, asked) = mpsc::channel(QUEUE);
         let endpoint = Endpoint {
-            to,
+            to: to.clone(),
             verbs: vec!["POST".into()],
             timeout: Duration::from_secs(5),
             rate_limit: None,

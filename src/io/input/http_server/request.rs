@@ -106,7 +106,7 @@ fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             None => (part, &b""[..]),
         };
         let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        let is_name = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+        let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
         let is_value = value.iter().all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\'));
         (is_name && is_value).then_some((name, value))
     })

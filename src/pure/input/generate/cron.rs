@@ -114,13 +114,14 @@ fn bits(text: &str, range: &Range) -> Result<(u64, bool), String> {
                 all |= step.is_none_or(|step| step == "1");
                 (range.min, range.max)
             }
-            _ => match span.split_once('-') {
-                Some((low, high)) => (range.value(low)?, range.value(high)?),
-                None => {
+            _ => {
+                if let Some((low, high)) = span.split_once('-') {
+                    (range.value(low)?, range.value(high)?)
+                } else {
                     let low = range.value(span)?;
                     (low, if step.is_some() { range.max } else { low })
                 }
-            },
+            }
         };
         let step = match step {
             None => 1,

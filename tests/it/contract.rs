@@ -1,0 +1,118 @@
+//! What holds for every component, every file and every example.
+
+use crate::harness::WEIR;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use weir_core::{kind::Kind, registry::Registry};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn registry() -> Registry {
+    Registry::new(&[weir_pure::TABLE, weir_io::TABLE])
+}
+
+/// All files below a folder with this extension.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let pattern = format!("{}/**/*.{extension}", folder.display());
+    glob::glob(&pattern).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn every_component_describes_itself() {
+    let registry = registry();
+    let mut seen = 0;
+    for kind in Kind::ALL {
+        for outline in registry.outlines(kind) {
+            let name = outline.name;
+            seen += 1;
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+                "{kind} {name}: odd name"
+            );
+            assert!(outline.summary.ends_with('.'), "{kind} {name}: the summary is a sentence");
+        }
+    }
+    assert!(seen > 50, "only {seen} components");
+}
+
+#[test]
+fn a_component_is_a_file_or_folder_of_its_name() {
+    let registry = registry();
+    for kind in Kind::ALL {
+        for outline in registry.outlines(kind) {
+            let found = ["pure", "io"].iter().any(|layer| {
+                let place = root().join("src").join(layer).join(kind.name()).join(outline.name);
+                place.is_dir() || place.with_extension("rs").is_file()
+            });
+            assert!(found, "{kind} {}: no file of that name", outline.name);
+        }
+    }
+}
+
+#[test]
+fn no_source_file_is_over_600_lines() {
+    for folder in ["src", "tests"] {
+        for file in files(&root().join(folder), "rs") {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            assert!(lines <= 600, "{}: {lines} lines", file.display());
+        }
+    }
+}
+
+#[test]
+fn components_never_see_the_engine_nor_each_other() {
+    for (layer, forbidden) in [
+        ("bloblang", vec!["weir-", "tokio"]),
+        ("core", vec!["weir-config", "weir-pure", "weir-io", "weir-engine", "weir-control", "weir-server"]),
+        ("pure", vec!["weir-io", "weir-engine", "weir-control", "weir-config"]),
+        ("io", vec!["weir-pure", "weir-engine", "weir-control", "weir-config"]),
+        ("engine", vec!["weir-pure", "weir-io", "weir-control", "weir-server"]),
+    ] {
+        let manifest = fs::read_to_string(root().join("src").join(layer).join("Cargo.toml")).unwrap();
+        let dependencies =
+            manifest.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
+        for name in forbidden {
+            let breach = dependencies.lines().find(|line| line.starts_with(name));
+            assert_eq!(breach, None, "src/{layer} depends on it");
+        }
+    }
+}
+
+#[test]
+fn every_example_lints() {
+    let mut examples = files(&root().join("examples"), "yaml");
+    examples.sort();
+    assert!(examples.len() >= 5);
+    let done = Command::new(WEIR).arg("lint").args(&examples).current_dir(root()).output().unwrap();
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+#[test]
+fn the_finite_examples_run() {
+    for (name, lines) in [("batches", 3), ("routing", 1)] {
+        let config = root().join("examples").join(name).with_extension("yaml");
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("examples/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::copy(root().join("examples/data/input.ndjson"), data.join("input.ndjson")).unwrap();
+        let done = Command::new(WEIR)
+            .args(["run", "--log.level", "off"])
+            .arg(&config)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(text.lines().count(), lines, "{name}: {text}");
+    }
+}

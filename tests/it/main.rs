@@ -1,0 +1,11 @@
+//! The program as its users meet it: each test starts the built binary, or goes over every component it has.
+//!
+//! Nothing is retried: a test that fails now and then is a fault of the product or of the test. All traffic stays on
+//! the loopback, and every wait has a deadline.
+
+mod behaviour;
+mod contract;
+mod harness;
+mod http;
+mod recorded;
+mod survival;

@@ -1,0 +1,213 @@
+//! Recorded behaviour, replayed: `tests/conformance/*.jsonl`, whose format the docstring of `conform.py` beside them
+//! gives, and whose rules of comparison these are too.
+//!
+//! `todo.txt` names the cases that are known to fail, under the reason why; a named case that passes fails the run as
+//! much as one that fails unnamed. A name after `? ` may do either, which is for cases that hang on a clock.
+//!
+//! Variables: `CONFORMANCE_DIR` reads another folder, `WEIR_TODO=write` rewrites `todo.txt`, and `WEIR_ONLY=TEXT`
+//! runs only the cases whose name has that text.
+
+mod compare;
+mod missing;
+mod perform;
+mod process;
+mod steps;
+mod todo;
+
+use serde_json::Value;
+use std::{
+    collections::VecDeque,
+    env, fs,
+    panic::catch_unwind,
+    path::PathBuf,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+use todo::Todo;
+
+const THREADS: usize = 8;
+/// How many cases that wait for a clock run side by side: more would make each other late.
+const TIMED: usize = 2;
+const FILES: [&str; 4] = ["bloblang", "config", "runs", "api"];
+/// The most that is shown of a failing case, in characters.
+const SHOWN: usize = 3000;
+/// One file at a time: all their cases at once would be too much for the clocks of some.
+static TURN: Mutex<()> = Mutex::new(());
+
+struct Case {
+    name: String,
+    line: String,
+    value: Value,
+}
+
+impl Case {
+    fn text(&self, key: &str) -> &str {
+        self.value.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether its outcome hangs on how much time something takes.
+    fn is_timed(&self) -> bool {
+        let pauses = |key| steps::list(&self.value, key).iter().any(|step| step.get("pause").is_some());
+        self.value.get("stop_after").is_some() || pauses("steps") || pauses("requests")
+    }
+
+    /// Fails with what was wanted and what came.
+    fn check(&self, file: &str) -> Result<(), String> {
+        if file == "bloblang" {
+            return catch_unwind(|| weir_bloblang::replay::replay(&self.line))
+                .unwrap_or_else(|_| Err("it panics".to_owned()));
+        }
+        if self.text("kind") == "test" {
+            return Err("there is no `test` command yet".to_owned());
+        }
+        let want = compare::wanted(&self.value);
+        let got =
+            perform::perform(&self.value, &want).map_err(|error| format!("cannot be replayed: {error}"))?;
+        if compare::agrees(&self.value, &want, &got) {
+            return Ok(());
+        }
+        Err(format!("want {want}\n got {got}"))
+    }
+}
+
+fn folder() -> PathBuf {
+    env::var_os("CONFORMANCE_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")),
+        PathBuf::from,
+    )
+}
+
+/// The cases of a file; a case without a name is called by its line.
+fn load(file: &str) -> Vec<Case> {
+    let path = folder().join(format!("{file}.jsonl"));
+    if env::var_os("CONFORMANCE_DIR").is_some() && !path.exists() {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut cases = Vec::new();
+    for (number, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let number = number + 1;
+        let value: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{number}: {error}"));
+        let name = value.get("name").and_then(Value::as_str);
+        let name = name.map_or_else(|| format!("{file}:{number}"), str::to_owned);
+        cases.push(Case { name, line: line.to_owned(), value });
+    }
+    cases
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is still to be run.
+struct Queue<'a> {
+    quick: VecDeque<&'a Case>,
+    timed: VecDeque<&'a Case>,
+    timed_running: usize,
+}
+
+fn run_all<'a>(file: &str, cases: &'a [Case]) -> Vec<(&'a Case, Result<(), String>)> {
+    let (timed, quick) = cases.iter().partition(|case| case.is_timed());
+    let queue = Mutex::new(Queue { quick, timed, timed_running: 0 });
+    let (free, results) = (Condvar::new(), Mutex::new(Vec::new()));
+    let next = || {
+        let mut queue = held(&queue);
+        loop {
+            if queue.timed_running < TIMED
+                && let Some(case) = queue.timed.pop_front()
+            {
+                queue.timed_running += 1;
+                return Some(case);
+            }
+            if let Some(case) = queue.quick.pop_front() {
+                return Some(case);
+            }
+            if queue.timed.is_empty() {
+                return None;
+            }
+            queue = free.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    let result = case.check(file);
+                    if case.is_timed() {
+                        held(&queue).timed_running -= 1;
+                        free.notify_all();
+                    }
+                    held(&results).push((case, result));
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn replay(file: &str) {
+    let _turn = held(&TURN);
+    let mut cases = load(file);
+    let only = env::var("WEIR_ONLY").unwrap_or_default();
+    cases.retain(|case| case.name.contains(&only));
+    let results = run_all(file, &cases);
+    let passed = results.iter().filter(|(_, result)| result.is_ok()).count();
+    println!("{file}.jsonl: {passed} of {}", cases.len());
+    let path = folder().join("todo.txt");
+    let mut todo = Todo::read(&path);
+    if env::var("WEIR_TODO").is_ok_and(|value| value == "write") {
+        for (case, result) in results {
+            let reason =
+                || format!("{} {}: {}", case.text("kind"), case.text("group"), missing::reason(case));
+            todo.note(&case.name, result.is_ok(), reason);
+        }
+        todo.write(&path);
+        return;
+    }
+    let mut wrong = Vec::new();
+    for (case, result) in &results {
+        match (result, todo.expects(&case.name)) {
+            (_, todo::Outcome::Either) | (Ok(()), todo::Outcome::Pass) | (Err(_), todo::Outcome::Failure) => {
+            }
+            (Ok(()), todo::Outcome::Failure) => {
+                wrong.push(format!("{}: passes, but is in todo.txt", case.name))
+            }
+            (Err(error), todo::Outcome::Pass) => {
+                wrong.push(format!("{}: {}", case.name, error.chars().take(SHOWN).collect::<String>()));
+            }
+        }
+    }
+    wrong.sort();
+    assert!(wrong.is_empty(), "{} of {file}.jsonl not as expected:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn bloblang() {
+    replay("bloblang");
+}
+
+#[test]
+fn config() {
+    replay("config");
+}
+
+#[test]
+fn runs() {
+    replay("runs");
+}
+
+#[test]
+fn api() {
+    replay("api");
+}
+
+#[test]
+fn every_name_in_the_list_is_a_case() {
+    let _turn = held(&TURN);
+    let todo = Todo::read(&folder().join("todo.txt"));
+    let cases: Vec<Case> = FILES.into_iter().flat_map(load).collect();
+    let unknown: Vec<&str> =
+        todo.names().filter(|name| cases.iter().all(|case| case.name != *name)).collect();
+    assert!(unknown.is_empty(), "in todo.txt, but no case: {unknown:?}");
+}
