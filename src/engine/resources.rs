@@ -95,11 +95,12 @@ impl<T: ?Sized> Labelled<T> {
         };
         entry.connections = connections;
         let old_environment = std::mem::replace(&mut entry.environment, environment);
-        // The input that is replaced stops reading before its successor starts.
+        // The successor is there before the old input ends: a user who sees that end goes on with the new one.
+        let old = entry.slot.put(value);
         if let Some(environment) = &old_environment {
             environment.soft_stop.cancel();
         }
-        (entry.slot.put(value), old_environment)
+        (old, old_environment)
     }
 }
 

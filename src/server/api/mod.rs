@@ -176,7 +176,7 @@ impl App {
             (Endpoint::Streams, Subject::Streams(streams)) => streams.collection(&request).await,
             (Endpoint::Stream, Subject::Streams(streams)) => streams.stream(name(0), &request).await,
             (Endpoint::StreamStats, Subject::Streams(streams)) => streams.stats(name(0), &request),
-            (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)),
+            (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)).await,
             (Endpoint::Resource, Subject::Streams(streams)) => {
                 streams.resource(name(0), name(1), &request).await
             }

@@ -11,8 +11,8 @@ use crate::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::mpsc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 use weir_config::{Node, json::to_json, write::to_yaml};
 use weir_control::{record::Kind, service::Service, status::View};
 use weir_core::{
@@ -27,6 +27,8 @@ pub(crate) struct Debug(pub(crate) Node);
 const TERMINATED: &str = "stream terminated";
 const CLOSED: &str = "type was closed";
 
+/// How long the readiness of one stream waits for the first try to connect.
+const FIRST_TRY: Duration = Duration::from_millis(100);
 /// Pieces of a long answer on their way to the client.
 const PIECES: usize = 4;
 
@@ -126,7 +128,7 @@ pub(super) fn single_ready(single: &Single) -> Response {
 
 impl Streams {
     /// Whether one stream is connected, and what is not.
-    pub(super) fn stream_ready(&self, id: &str) -> Response {
+    pub(super) async fn stream_ready(&self, id: &str) -> Response {
         let Some(view) = self.service.view(&stream(id)) else { return not_found() };
         let running = self.service.running(&view.key);
         let Some(running) = running.as_ref().and_then(RunningStream::of) else {
@@ -134,7 +136,15 @@ impl Streams {
             let reason = if completed { Some(TERMINATED.into()) } else { view.status.reason };
             return readiness(reason, &[], false);
         };
-        let (over, seen) = (running.is_ended(), running.view());
+        let seen = running.view();
+        // A stream that has only just started has not tried to connect yet: a moment later there is more to say.
+        let untried =
+            || seen.inputs.iter().chain(&seen.outputs).any(|one| !one.is_up() && one.error().is_none());
+        let until = Instant::now() + FIRST_TRY;
+        while untried() && !running.is_ended() && Instant::now() < until {
+            tokio::time::sleep(FIRST_TRY / 20).await;
+        }
+        let over = running.is_ended();
         let shown = seen.inputs.iter().chain(&seen.outputs).filter(|one| over || !is_over(one));
         let statuses: Vec<String> = shown.map(|one| status(one, over)).collect();
         readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&seen.inputs, &seen.outputs))
