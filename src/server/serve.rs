@@ -35,6 +35,8 @@ use weir_engine::{Engine, Resources};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// For how many looks files must stay as they are before they are read.
 const SETTLED_AFTER: u32 = 2;
+/// How long threads for large bodies and builds stay without work.
+const SPARE_THREADS: Duration = Duration::from_millis(500);
 /// How long answers under way may take when the server stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -151,7 +153,12 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(threads)?;
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(threads)?;
+    let control = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // What a thread that parsed and built keeps in reserve goes back with it.
+        .thread_keep_alive(SPARE_THREADS)
+        .build()
+        .map_err(threads)?;
     let (committer, loaded) = open(parts.state.as_deref())?;
     let ended = control.block_on(until_signal(parts, settings, socket, data.handle(), &committer, loaded));
     committer.close();

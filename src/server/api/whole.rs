@@ -6,6 +6,7 @@ use super::{
     write::{is_chilled, options, written},
 };
 use http::StatusCode;
+use std::collections::HashMap;
 use weir_config::{Node, environment, tokens, write::to_yaml};
 use weir_control::service::{Submission, WriteError};
 use weir_core::{
@@ -48,6 +49,8 @@ impl Streams {
         let bare = if plain { node.clone() } else { parsed(tokens::parse(source))? };
         check_set(&node)?;
         let (node, bare) = (node.merged(), bare.merged());
+        let unexpanded: HashMap<&str, &Node> = bare.entries().collect();
+        let lines = Lines::of(source);
         let mut members = Vec::new();
         let (mut errors, mut lints) = (Vec::new(), Vec::new());
         for (id, member) in node.entries() {
@@ -57,15 +60,12 @@ impl Streams {
                 ));
                 continue;
             }
-            let Some(unexpanded) = bare.get(id) else {
+            let Some(unexpanded) = unexpanded.get(id).copied() else {
                 errors.push(format!("stream '{id}': its name comes from a variable: write it out"));
                 continue;
             };
-            let text = Text {
-                source: member_text(source, unexpanded),
-                node: member.clone(),
-                bare: unexpanded.clone(),
-            };
+            let text =
+                Text { source: lines.member(unexpanded), node: member.clone(), bare: unexpanded.clone() };
             match self.member_submission(id, text, chilled) {
                 Ok(submission) => members.push(submission),
                 Err(Refusal::Error(text)) => errors.push(text),
@@ -109,31 +109,42 @@ fn check_set(node: &Node) -> Result<(), Refusal> {
     }
 }
 
-/// A member's own text: its lines in the whole, where they say the same alone; else its tree, written anew.
-fn member_text(whole: &str, member: &Node) -> String {
-    slice(whole, member)
-        .filter(|text| tokens::parse(text).is_ok_and(|alone| alone == *member))
-        .unwrap_or_else(|| to_yaml(member))
-}
+/// A whole set's lines, found once.
+struct Lines<'a>(Vec<&'a str>);
 
-/// The lines of a block from a node's first on, as far as they are indented like it.
-fn slice(whole: &str, member: &Node) -> Option<String> {
-    let indent = usize::try_from(member.column()).ok()?.checked_sub(1).filter(|indent| *indent > 0)?;
-    let mut text = String::new();
-    for line in whole.lines().skip(usize::try_from(member.line()).ok()?.checked_sub(1)?) {
-        let content = line.trim_start_matches(' ');
-        let own = line.len() - content.len();
-        if content.is_empty() {
-            text.push('\n');
-            continue;
-        }
-        if own < indent && !content.starts_with('#') {
-            break;
-        }
-        text.push_str(line.get(indent.min(own)..)?);
-        text.push('\n');
+impl<'a> Lines<'a> {
+    fn of(whole: &'a str) -> Self {
+        // What is written as JSON has no lines of its own for a member.
+        if whole.trim_start().starts_with('{') { Self(Vec::new()) } else { Self(whole.lines().collect()) }
     }
-    (!text.is_empty()).then_some(text)
+
+    /// A member's own text: its lines in the whole, where they say the same alone; else its tree, written anew.
+    fn member(&self, member: &Node) -> String {
+        self.slice(member)
+            .filter(|text| tokens::parse(text).is_ok_and(|alone| alone == *member))
+            .unwrap_or_else(|| to_yaml(member))
+    }
+
+    /// The lines of a block from a node's first on, as far as they are indented like it.
+    fn slice(&self, member: &Node) -> Option<String> {
+        let indent = usize::try_from(member.column()).ok()?.checked_sub(1).filter(|indent| *indent > 0)?;
+        let first = usize::try_from(member.line()).ok()?.checked_sub(1)?;
+        let mut text = String::new();
+        for line in self.0.get(first..)? {
+            let content = line.trim_start_matches(' ');
+            let own = line.len() - content.len();
+            if content.is_empty() {
+                text.push('\n');
+                continue;
+            }
+            if own < indent && !content.starts_with('#') {
+                break;
+            }
+            text.push_str(line.get(indent.min(own)..)?);
+            text.push('\n');
+        }
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +153,8 @@ mod tests {
 
     fn texts(whole: &str) -> Vec<String> {
         let node = tokens::parse(whole).unwrap();
-        node.entries().map(|(_, member)| member_text(whole, member)).collect()
+        let lines = Lines::of(whole);
+        node.entries().map(|(_, member)| lines.member(member)).collect()
     }
 
     #[test]
