@@ -35,8 +35,9 @@ use weir_engine::{Engine, Resources};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// For how many looks files must stay as they are before they are read.
 const SETTLED_AFTER: u32 = 2;
-/// How long threads for large bodies and builds stay without work.
-const SPARE_THREADS: Duration = Duration::from_millis(500);
+/// How long threads for large bodies and builds stay without work. The allocator gives freed memory back when a thread
+/// ends, but only what has been free for a second.
+const SPARE_THREADS: Duration = Duration::from_millis(1300);
 /// How long answers under way may take when the server stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
