@@ -50,7 +50,7 @@ impl Streams {
         check_set(&node)?;
         let (node, bare) = (node.merged(), bare.merged());
         let unexpanded: HashMap<&str, &Node> = bare.entries().collect();
-        let lines = Lines::of(source);
+        let own_text = Lines::of(source);
         let mut members = Vec::new();
         let (mut errors, mut lints) = (Vec::new(), Vec::new());
         for (id, member) in node.entries() {
@@ -65,7 +65,7 @@ impl Streams {
                 continue;
             };
             let text =
-                Text { source: lines.member(unexpanded), node: member.clone(), bare: unexpanded.clone() };
+                Text { source: own_text.member(unexpanded), node: member.clone(), bare: unexpanded.clone() };
             match self.member_submission(id, text, chilled) {
                 Ok(submission) => members.push(submission),
                 Err(Refusal::Error(text)) => errors.push(text),
