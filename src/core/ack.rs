@@ -4,7 +4,10 @@
 //! batch was handed out; a frame that is dropped tells `Closed` for what it still holds, so a panic or an
 //! aborted task loses nothing.
 
-use crate::{error::Error, frame::Frame};
+use crate::{
+    error::Error,
+    frame::{Frame, UNTAGGED},
+};
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -69,9 +72,11 @@ impl Fork {
         Arc::new(Self { origin, slot, failure: Mutex::new(None) })
     }
 
-    /// A logical batch that shares the place.
+    /// A logical batch that shares the place: when all of it fails, only its own messages have failed.
     pub fn branch(self: &Arc<Self>, messages: Vec<Message>) -> Frame {
-        let mut frame = Frame::new(Arc::clone(self) as Arc<dyn Origin>);
+        let tags: Vec<u32> = messages.iter().map(|message| message.tag).collect();
+        let tags = (!tags.contains(&UNTAGGED)).then_some(tags);
+        let mut frame = Frame::new(Arc::new(Branch { fork: Arc::clone(self), tags }));
         frame.push(messages, 0);
         frame
     }
@@ -93,10 +98,17 @@ impl Fork {
     }
 }
 
-impl Origin for Fork {
+/// One of the frames that share a place.
+struct Branch {
+    fork: Arc<Fork>,
+    /// Its messages, if all of them are known.
+    tags: Option<Vec<u32>>,
+}
+
+impl Origin for Branch {
     fn settle(&self, _: u32, outcome: Result<(), Failure>) {
-        if let Err(failure) = outcome {
-            self.fail(failure);
+        if let Err(Failure { error, failed }) = outcome {
+            self.fork.fail(Failure { error, failed: failed.or_else(|| self.tags.clone()) });
         }
     }
 }

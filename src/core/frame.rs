@@ -9,13 +9,12 @@ use crate::{
 };
 use std::{mem, sync::Arc};
 use weir_bloblang::Message;
+pub use weir_bloblang::UNTAGGED;
 
 /// At most so many logical batches travel in one frame.
 pub const MAX_BATCHES: usize = 256;
 /// A frame takes no further batch once it holds so many bytes.
 pub const MAX_BYTES: usize = 1 << 20;
-/// `Message::tag` of a message whose place in its origin's batch is unknown.
-pub const UNTAGGED: u32 = u32::MAX;
 
 /// Where a logical batch ends in its frame, and its slot of the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,6 +36,7 @@ pub mod pipe;
 pub mod prepare;
 pub mod processor;
 pub mod rate_limit;
+pub mod refuse;
 pub mod registry;
 pub mod scanner;
 pub mod slot;

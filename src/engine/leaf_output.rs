@@ -17,6 +17,7 @@ use weir_core::{
     frame::Frame,
     metrics::Series,
     output::{Output, Writer},
+    refuse::failed_messages,
     status::Connection,
 };
 
@@ -71,7 +72,8 @@ impl Output for LeafOutput {
     async fn send(&self, frame: Frame) {
         let leaf = &self.leaf;
         if leaf.refuses(&frame) {
-            let rest = crate::strict::refuse(frame, |count| leaf.series.add(counter::REJECTED, count));
+            let counted = |count| leaf.series.add(counter::REJECTED, count);
+            let rest = failed_messages(frame, "rejected due to failed processing", counted);
             for frame in rest {
                 self.take(frame).await;
             }

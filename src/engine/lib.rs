@@ -13,7 +13,6 @@ mod leaf_output;
 mod processed;
 mod resources;
 mod stream;
-mod strict;
 
 pub use builder::Engine;
 pub use resources::{BuiltResource, Resources};

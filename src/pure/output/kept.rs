@@ -7,30 +7,10 @@ use std::sync::{
 use tokio::sync::Notify;
 use weir_bloblang::Message;
 use weir_core::{
-    ack::{Failure, Fork, Origin},
+    ack::{Failure, Origin},
     error::Error,
     frame::{Frame, Mark, UNTAGGED},
 };
-
-/// A part of a split batch: when all of it fails, only its own messages have failed.
-pub(super) fn part(fork: &Arc<Fork>, messages: Vec<Message>) -> Frame {
-    let tags: Vec<u32> = messages.iter().map(|message| message.tag).collect();
-    let tags = (!tags.contains(&UNTAGGED)).then_some(tags);
-    Frame::single(messages, 0, Arc::new(Part { fork: Arc::clone(fork), tags }))
-}
-
-struct Part {
-    fork: Arc<Fork>,
-    tags: Option<Vec<u32>>,
-}
-
-impl Origin for Part {
-    fn settle(&self, _: u32, outcome: Result<(), Failure>) {
-        if let Err(Failure { error, failed }) = outcome {
-            self.fork.fail(Failure { error, failed: failed.or_else(|| self.tags.clone()) });
-        }
-    }
-}
 
 /// A frame whose outcomes are not told yet. Copies carry their number in the frame as tag, so that a failure
 /// says exactly which of them it is about; batches are numbered in order.

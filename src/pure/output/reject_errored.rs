@@ -1,15 +1,13 @@
 //! `reject_errored`: refuses messages that failed and passes on the others.
 
-use super::kept::part;
 use async_trait::async_trait;
 use std::sync::Arc;
-use weir_bloblang::Message;
 use weir_core::{
-    ack::{Failure, Fork},
     error::Error,
     field::Field,
-    frame::{Frame, UNTAGGED},
+    frame::Frame,
     output::{Output, OutputComponent},
+    refuse::failed_messages,
     registry::OutputSpec,
     spec::{Body, Example, Status},
 };
@@ -33,33 +31,7 @@ struct RejectErrored {
 
 /// Refuses the failed messages and gives back what may go on, in frames.
 fn refuse(frame: Frame) -> Vec<Frame> {
-    let (messages, marks, origin) = frame.into_parts();
-    let mut frames: Vec<Frame> = Vec::new();
-    let mut messages = messages.into_iter();
-    let mut start = 0;
-    for mark in marks {
-        let batch = messages.by_ref().take((mark.end - start) as usize);
-        start = mark.end;
-        let (bad, good): (Vec<Message>, Vec<Message>) = batch.partition(|message| message.error().is_some());
-        let Some(reason) = bad.first().and_then(|first| first.error()) else {
-            match frames.last_mut().filter(|last| Arc::ptr_eq(last.origin(), &origin)) {
-                Some(last) => last.push(good, mark.slot),
-                None => frames.push(Frame::single(good, mark.slot, Arc::clone(&origin))),
-            }
-            continue;
-        };
-        let error = Error::Failed(format!("rejecting due to failed processing: {}", reason.text));
-        let tags: Vec<u32> = bad.iter().map(|message| message.tag).collect();
-        let failure = Failure { error, failed: (!tags.contains(&UNTAGGED)).then_some(tags) };
-        if good.is_empty() {
-            origin.settle(mark.slot, Err(failure));
-            continue;
-        }
-        let fork = Fork::new(Arc::clone(&origin), mark.slot);
-        fork.fail(failure);
-        frames.push(part(&fork, good));
-    }
-    frames
+    failed_messages(frame, "rejecting due to failed processing", |_| {})
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! `switch`: routes each message by what it holds.
 
-use super::{broker::fan_out::FanOut, kept};
+use super::broker::fan_out::FanOut;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -186,7 +186,7 @@ impl Switch {
                 }
             }
             if !part.is_empty() {
-                frames.push(kept::part(fork, part));
+                frames.push(fork.branch(part));
             }
         }
     }

@@ -1,16 +1,17 @@
-//! Strict error handling: failed messages are refused one by one, the rest of their batch is written.
+//! Refusing failed messages one by one, so that the rest of their batch goes on.
 
-use std::sync::Arc;
-use weir_core::{
+use crate::{
     ack::{Failure, Fork},
     error::Error,
     frame::{Frame, UNTAGGED},
 };
+use std::sync::Arc;
 
-/// Refuses the failed messages of a frame and gives back what may be written.
-pub(crate) fn refuse(frame: Frame, refused: impl Fn(u64)) -> Vec<Frame> {
+/// Refuses the failed messages of a frame and gives back what goes on, in order. `words` stand before the reason;
+/// `refused` hears how many there are.
+pub fn failed_messages(frame: Frame, words: &str, refused: impl Fn(u64)) -> Vec<Frame> {
     let (messages, marks, origin) = frame.into_parts();
-    let mut written = vec![Frame::new(Arc::clone(&origin))];
+    let mut frames: Vec<Frame> = Vec::new();
     let mut messages = messages.into_iter();
     let mut start = 0;
     for mark in marks {
@@ -18,21 +19,22 @@ pub(crate) fn refuse(frame: Frame, refused: impl Fn(u64)) -> Vec<Frame> {
         start = mark.end;
         let (bad, good): (Vec<_>, Vec<_>) = batch.partition(|message| message.error().is_some());
         let Some(reason) = bad.first().and_then(|first| first.error()) else {
-            if let Some(whole) = written.first_mut() {
-                whole.push(good, mark.slot);
+            match frames.last_mut().filter(|last| Arc::ptr_eq(last.origin(), &origin)) {
+                Some(last) => last.push(good, mark.slot),
+                None => frames.push(Frame::single(good, mark.slot, Arc::clone(&origin))),
             }
             continue;
         };
         refused(bad.len() as u64);
-        let error = Error::Failed(format!("rejected due to failed processing: {}", reason.text));
+        let error = Error::Failed(format!("{words}: {}", reason.text));
         let tags: Vec<u32> = bad.iter().map(|message| message.tag).collect();
         let failed = (!tags.contains(&UNTAGGED)).then_some(tags);
+        // The refusal and what goes on share one place in the ack.
         let fork = Fork::new(Arc::clone(&origin), mark.slot);
         fork.fail(Failure { error, failed });
         if !good.is_empty() {
-            written.push(fork.branch(good));
+            frames.push(fork.branch(good));
         }
     }
-    written.retain(|frame| !frame.is_empty());
-    written
+    frames
 }
