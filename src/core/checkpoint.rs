@@ -1,40 +1,73 @@
 //! Checkpoints: how far an input's source is acknowledged, kept across restarts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One component's checkpoint: an opaque text. Without a store it is only remembered here.
+/// One component's checkpoint: an opaque text. Without a store nobody asks for it.
 ///
-/// The component puts its newest state whenever it likes; the committer takes the changed ones about once a
-/// second, syncs the stream's outputs, and only then writes them down.
-#[derive(Debug, Clone, Default)]
+/// The component says that its state has changed whenever it likes; the committer has the changed ones written
+/// about once a second, syncs the stream's outputs, and only then stores them.
+#[derive(Clone, Default)]
 pub struct Checkpoint(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
-    text: Option<Arc<str>>,
+    stored: Option<Arc<str>>,
+    write: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
     changed: bool,
 }
 
 impl Checkpoint {
     /// A checkpoint as it was stored.
     pub fn stored(text: Option<Arc<str>>) -> Self {
-        Self(Arc::new(Mutex::new(State { text, changed: false })))
+        Self(Arc::new(Mutex::new(State { stored: text, ..State::default() })))
     }
 
-    /// The newest state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was stored before this start.
     pub fn get(&self) -> Option<Arc<str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
+        self.state().stored.clone()
     }
 
-    /// Replaces the state.
-    pub fn put(&self, text: impl Into<Arc<str>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            State { text: Some(text.into()), changed: true };
+    /// From now on `write` gives the newest state; it must not hold this checkpoint itself.
+    pub fn written_by(&self, write: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.state().write = Some(Arc::new(write));
     }
 
-    /// The state, if it changed since this was last asked.
+    /// The state has changed.
+    pub fn touch(&self) {
+        self.state().changed = true;
+    }
+
+    /// The newest state, if it changed since this was last asked.
     pub fn take_changed(&self) -> Option<Arc<str>> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut state.changed) { state.text.clone() } else { None }
+        let write = {
+            let mut state = self.state();
+            if !std::mem::take(&mut state.changed) {
+                return None;
+            }
+            state.write.clone()?
+        };
+        // Not under the lock: whoever writes has one of its own, under which it says that something changed.
+        write().map(Arc::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_written_once() {
+        let checkpoint = Checkpoint::stored(Some("before".into()));
+        checkpoint.written_by(|| Some("now".into()));
+        assert_eq!(checkpoint.take_changed(), None);
+        checkpoint.touch();
+        checkpoint.touch();
+        assert_eq!(checkpoint.take_changed().as_deref(), Some("now"));
+        assert_eq!(checkpoint.take_changed(), None);
+        assert_eq!(checkpoint.get().as_deref(), Some("before"));
     }
 }

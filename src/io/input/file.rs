@@ -188,7 +188,7 @@ struct Place {
 struct Ledger {
     checkpoint: Checkpoint,
     delete_on_finish: bool,
-    state: Mutex<LedgerState>,
+    state: Arc<Mutex<LedgerState>>,
 }
 
 #[derive(Default)]
@@ -211,7 +211,13 @@ impl Ledger {
         // A checkpoint that cannot be read only means that files are read again.
         let stored = checkpoint.get().and_then(|text| serde_json::from_str(&text).ok());
         let state = LedgerState { delivered: stored.unwrap_or_default(), ..LedgerState::default() };
-        Self { checkpoint, delete_on_finish, state: Mutex::new(state) }
+        let state = Arc::new(Mutex::new(state));
+        let shown = Arc::clone(&state);
+        checkpoint.written_by(move || {
+            let state = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            serde_json::to_string(&state.delivered).ok()
+        });
+        Self { checkpoint, delete_on_finish, state }
     }
 
     /// How far a file was delivered before.
@@ -234,14 +240,14 @@ impl Ledger {
             if place.finished && self.delete_on_finish {
                 remove(place.path.clone());
             }
-            match state.delivered.iter_mut().find(|known| known.path == place.path) {
+            match state.delivered.iter_mut().rfind(|known| known.path == place.path) {
                 Some(known) => *known = place,
                 None => state.delivered.push(place),
             }
             changed = true;
         }
-        if changed && let Ok(text) = serde_json::to_string(&state.delivered) {
-            self.checkpoint.put(text);
+        if changed {
+            self.checkpoint.touch();
         }
     }
 }
