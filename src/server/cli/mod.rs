@@ -4,6 +4,7 @@ mod echo;
 mod environment;
 mod lint;
 mod run;
+mod source;
 mod state;
 mod streams;
 

@@ -1,6 +1,10 @@
 //! `weir run`: one stream, to its end.
 
-use super::{Global, RunArgs, environment::Variables, lint::unreadable};
+use super::{
+    Global, RunArgs,
+    environment::Variables,
+    source::{assignments, failed, read, report},
+};
 use crate::{
     api::{App, Single, Subject, reserved},
     http::{Host, Server, listener},
@@ -11,8 +15,7 @@ use crate::{
 use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle};
 use weir_config::{
-    LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set,
-    stream::StreamConfig,
+    LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set, stream::StreamConfig,
 };
 use weir_core::{pipe::Pipes, registry::Registry};
 use weir_engine::{End, Engine, Resources};
@@ -30,9 +33,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
     let variables = Variables::read(&global.env_file)?;
     let lookup = |name: &str| variables.get(name);
     let (node, lints) = read_config(global, path, &registry, &lookup)?;
-    let failed = |error: &dyn std::fmt::Display| {
-        format!("configuration file read error: {}: {error}", path.unwrap_or_default())
-    };
+    let failed = |error: &dyn std::fmt::Display| failed(path.unwrap_or_default(), error);
     let stream = StreamConfig::read(&node, &registry).map_err(|error| failed(&error))?;
     let service = ServiceConfig::read(&node, &registry).map_err(|error| failed(&error))?;
     // Data on stdout must stay apart from log lines.
@@ -44,16 +45,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
     if let Some(path) = path {
         tracing::info!(path, "Running main config from specified file");
     }
-    for lint in &lints {
-        if global.chilled {
-            tracing::warn!(lint, "Config lint error");
-        } else {
-            tracing::error!(lint, "Config lint error");
-        }
-    }
-    if !lints.is_empty() && !global.chilled {
-        return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
-    }
+    report(&lints, global.chilled)?;
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
     let data =
         Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
@@ -72,23 +64,15 @@ fn read_config(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Node, Vec<String>), String> {
     let name = path.unwrap_or_default();
-    let failed = |reason: String| format!("configuration file read error: {name}: {reason}");
-    let mut source = match path {
-        None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|error| failed(unreadable(path, &error)))?;
-            Source::read(&String::from_utf8_lossy(&bytes), lookup)
-                .map_err(|error| failed(error.to_string()))?
-        }
-    };
+    let mut source = read(path, lookup)?;
     weir_core::lint::read::check(&source.node, sections::CONFIG, registry)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(name, &error))?;
     let mut lints: Vec<String> = source.missing.iter().map(|missing| format!("(1,1) {missing}")).collect();
     let found = source.lint(sections::CONFIG, registry, LintOptions::default(), false);
     lints.extend(found.iter().map(|lint| format!("{name}{lint}")));
-    for assignment in global.set.iter().flat_map(|set| set.split(',')) {
+    for assignment in assignments(global) {
         source.node = set(&source.node, assignment, sections::CONFIG, registry)
-            .map_err(|error| failed(format!("failed to set config field override: {error}")))?;
+            .map_err(|error| failed(name, &format!("failed to set config field override: {error}")))?;
     }
     Ok((source.node, lints))
 }

@@ -1,14 +1,16 @@
 //! `weir streams`: many streams, kept over the Streams API and in files.
 
-use super::{Global, StreamsArgs, environment::Variables, lint::unreadable};
+use super::{
+    Global, StreamsArgs,
+    environment::Variables,
+    source::{assignments, failed, read, report},
+};
 use crate::{
     serve::{Parts, run as serve},
     telemetry::start::start,
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
-use weir_config::{
-    LintOptions, Node, file::Source, normalise::normalise, sections, service::ServiceConfig, set::set,
-};
+use weir_config::{LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set};
 use weir_core::registry::Registry;
 
 /// Where the server listens unless it is told otherwise: nobody else can reach it.
@@ -25,16 +27,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         config.http.address = ADDRESS.into();
     }
     start(&config.logger, global.log_level.as_deref())?;
-    for lint in &lints {
-        if global.chilled {
-            tracing::warn!(lint, "Config lint error");
-        } else {
-            tracing::error!(lint, "Config lint error");
-        }
-    }
-    if !lints.is_empty() && !global.chilled {
-        return Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into());
-    }
+    report(&lints, global.chilled)?;
     let mut shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
     for section in sections::RESOURCES.iter().map(|section| section.name).filter(|name| *name != "tests") {
         shown = shown.without(section);
@@ -64,22 +57,14 @@ fn service_config(
     registry: &Registry,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Node, Vec<String>), String> {
-    let failed = |path: &str, reason: String| format!("configuration file read error: {path}: {reason}");
-    let mut source = match path {
-        None => Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false },
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|error| failed(path, unreadable(path, &error)))?;
-            Source::read(&String::from_utf8_lossy(&bytes), lookup)
-                .map_err(|error| failed(path, error.to_string()))?
-        }
-    };
+    let mut source = read(path, lookup)?;
     if let Some(missing) = &source.missing
         && !global.chilled
     {
-        return Err(failed(path.unwrap_or_default(), missing.clone()));
+        return Err(failed(path.unwrap_or_default(), missing));
     }
     let lints = source.lint(sections::SERVICE, registry, LintOptions::default(), false);
-    for assignment in global.set.iter().flat_map(|set| set.split(',')) {
+    for assignment in assignments(global) {
         source.node = set(&source.node, assignment, sections::SERVICE, registry).map_err(|error| {
             format!("configuration file read error: failed to set '{assignment}': {error}")
         })?;
