@@ -237,22 +237,7 @@ pub fn resolve(text: &str) -> Tag {
         Some(value) if i64::try_from(value).is_ok() || u64::try_from(value).is_ok() => return Tag::Int,
         _ => {}
     }
-    if is_float(&bare) { Tag::Float } else { Tag::Str }
-}
-
-/// Digits with an optional fraction and exponent.
-fn is_float(text: &str) -> bool {
-    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
-        None => (text, None),
-    };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    digits(whole)
-        && digits(fraction)
-        && !(whole.is_empty() && fraction.is_empty())
-        && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
+    if weir_bloblang::is_yaml_float(&bare) { Tag::Float } else { Tag::Str }
 }
 
 /// `2006-1-2`, alone or followed by a time.

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use http::StatusCode;
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use weir_core::{
     build_error::BuildError,
+    context::Environment,
     field::Field,
-    http::{Cors, Handler, Listener, Request, Response},
+    http::{Cors, Handler, Listener, Request, Response, Route},
 };
 
 /// Cross-origin rules.
@@ -49,6 +50,25 @@ pub(crate) fn listener(
     };
     let cors = Cors { enabled: cors.enabled, allowed_origins: cors.allowed_origins };
     Ok(Some(Listener { address, tls, cors }))
+}
+
+/// The routes of these paths, descriptions and handlers; an empty path is not served.
+pub(crate) fn routes(
+    paths: impl IntoIterator<Item = (String, &'static str, Arc<dyn Handler>)>,
+    listener: Option<&Listener>,
+    environment: &Environment,
+) -> Result<Vec<Route>, BuildError> {
+    let mut routes = Vec::new();
+    for (path, description, handler) in paths {
+        if path.is_empty() {
+            continue;
+        }
+        if listener.is_none() {
+            environment.http.check(&environment.stream, &path)?;
+        }
+        routes.push(Route { path, description: description.into(), listener: listener.cloned(), handler });
+    }
+    Ok(routes)
 }
 
 /// Reads a time-out.

@@ -72,15 +72,6 @@ fn exchange(
     }
 }
 
-/// Sends bytes as they are and reads one answer.
-pub(crate) fn raw(address: SocketAddr, bytes: &[u8], timeout: Duration) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
-    stream.write_all(bytes)?;
-    read_answer(&mut stream, "GET")
-}
-
 fn read_answer(stream: &mut TcpStream, method: &str) -> io::Result<Answer> {
     let mut reader = Reader { stream, buffer: Vec::new(), at: 0 };
     loop {

@@ -37,8 +37,8 @@ fn resolve(text: &str) -> Option<Value> {
     is_float(&plain).then(|| plain.parse().ok()).flatten().map(Value::Float)
 }
 
-/// Digits with an optional point and exponent.
-fn is_float(text: &str) -> bool {
+/// Whether a plain YAML scalar without underscores is a number with a point or an exponent, or digits alone.
+pub fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),

@@ -15,8 +15,8 @@ pub(super) fn not_a_bool(condition: &Expr, value: &Value) -> Fault {
     Fault::new(format!("{} resolved to a non-boolean value {shown} ({})", condition.source(), go_type(value)))
 }
 
-/// The name of a value's type.
-pub(crate) fn go_type(value: &Value) -> &'static str {
+/// The name of a value's type in the reference's own language, for the few messages that show it.
+pub fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Int(_) => "int64",
         Value::Uint(_) => "uint64",

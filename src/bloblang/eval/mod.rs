@@ -19,7 +19,7 @@ use crate::message::Message;
 use crate::metadata::Metadata;
 use crate::spec::{Query, Spec};
 use crate::value::{Segment, Value, dot_path};
-pub(crate) use go::go_type;
+pub use go::go_type;
 
 /// Units of work one message may use, about a second's: a query called or a value visited is one.
 const FUEL: u64 = if cfg!(test) { 500_000 } else { 50_000_000 };

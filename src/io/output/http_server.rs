@@ -2,7 +2,7 @@
 
 use crate::{
     content_type,
-    listener::{CORS, CorsConfig, NoWebsocket, listener, time_out},
+    listener::{CORS, CorsConfig, NoWebsocket, listener, routes, time_out},
     multipart,
 };
 use async_trait::async_trait;
@@ -120,16 +120,7 @@ impl HttpServer {
                 Arc::new(NoWebsocket { closed: CLOSED }),
             ),
         ];
-        let mut routes = Vec::new();
-        for (path, description, handler) in paths {
-            if path.is_empty() {
-                continue;
-            }
-            if listener.is_none() {
-                environment.http.check(&environment.stream, &path)?;
-            }
-            routes.push(Route { path, description: description.into(), listener: listener.clone(), handler });
-        }
+        let routes = routes(paths, listener.as_ref(), environment)?;
         Ok(Self {
             stream: environment.stream.clone(),
             http: Arc::clone(&environment.http),

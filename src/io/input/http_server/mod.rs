@@ -3,7 +3,7 @@
 mod request;
 mod response;
 
-use crate::listener::{CORS, CorsConfig, NoWebsocket, listener, time_out};
+use crate::listener::{CORS, CorsConfig, NoWebsocket, listener, routes, time_out};
 use async_trait::async_trait;
 use http::StatusCode;
 use response::{Answer, AnswerConfig};
@@ -137,8 +137,8 @@ impl HttpServer {
             timeout,
             rate_limit,
             answer: Answer::new(config.sync_response)?,
-            soft_stop: environment.soft_stop,
-            hard_stop: environment.hard_stop,
+            soft_stop: environment.soft_stop.clone(),
+            hard_stop: environment.hard_stop.clone(),
         };
         let paths: [(String, &str, Arc<dyn Handler>); 2] = [
             (config.path, "Post a message into weir.", Arc::new(endpoint)),
@@ -148,16 +148,7 @@ impl HttpServer {
                 Arc::new(NoWebsocket { closed: "Service unavailable" }),
             ),
         ];
-        let mut routes = Vec::new();
-        for (path, description, handler) in paths {
-            if path.is_empty() {
-                continue;
-            }
-            if listener.is_none() {
-                environment.http.check(&environment.stream, &path)?;
-            }
-            routes.push(Route { path, description: description.into(), listener: listener.clone(), handler });
-        }
+        let routes = routes(paths, listener.as_ref(), &environment)?;
         Ok(Self {
             stream: environment.stream,
             http: environment.http,
