@@ -5,7 +5,6 @@
 
 mod behaviour;
 mod contract;
-mod durability;
 mod harness;
 mod http;
 mod recorded;

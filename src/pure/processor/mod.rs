@@ -2,24 +2,36 @@
 
 mod archive;
 mod bloblang;
+mod bounds_check;
 mod branch;
 mod cache;
+mod cached;
 mod catch;
+mod dedupe;
 mod for_each;
+mod group_by;
+mod group_by_value;
+mod insert_part;
 mod log;
 mod mapping;
 mod mutation;
 mod noop;
+mod parallel;
 mod processors;
 mod rate_limit;
 mod resource;
+mod retry;
 mod select_parts;
 mod sleep;
+mod split;
 mod switch;
 mod sync_response;
 mod r#try;
+mod try_catch;
 mod unarchive;
+mod r#while;
 
+use crate::{log::Log, scratch::with_scratch};
 use std::sync::Arc;
 use weir_bloblang::{Message, MessageError};
 use weir_core::{
@@ -31,23 +43,34 @@ use weir_core::{
 pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &archive::SPEC,
     &bloblang::SPEC,
+    &bounds_check::SPEC,
     &branch::SPEC,
     &cache::SPEC,
+    &cached::SPEC,
     &catch::SPEC,
+    &dedupe::SPEC,
     &for_each::SPEC,
+    &group_by::SPEC,
+    &group_by_value::SPEC,
+    &insert_part::SPEC,
     &log::SPEC,
     &mapping::SPEC,
     &mutation::SPEC,
     &noop::SPEC,
+    &parallel::SPEC,
     &processors::SPEC,
     &rate_limit::SPEC,
     &resource::SPEC,
+    &retry::SPEC,
     &select_parts::SPEC,
     &sleep::SPEC,
+    &split::SPEC,
     &switch::SPEC,
     &sync_response::SPEC,
     &r#try::SPEC,
+    &try_catch::SPEC,
     &unarchive::SPEC,
+    &r#while::SPEC,
 ];
 
 /// Flags a message as failed without saying where: only some components name themselves in the error.
@@ -71,4 +94,12 @@ fn children(
 ) -> Result<Vec<Arc<dyn Processor>>, BuildError> {
     let nodes = node.as_list().unwrap_or_default();
     nodes.iter().enumerate().map(|(index, node)| context.processor(&format!("{at}.{index}"), node)).collect()
+}
+
+/// Whether a query is true for a message; one that fails is false, and nobody is flagged.
+fn flagless_check(check: &Mapping, batch: &[Message], index: usize, log: &Log) -> bool {
+    with_scratch(|scratch| check.check(batch, index, scratch)).unwrap_or_else(|error| {
+        log.error(format_args!("Check failed: {error}"));
+        false
+    })
 }

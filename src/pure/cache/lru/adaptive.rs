@@ -1,6 +1,7 @@
 //! The adaptive replacement cache: recently and frequently used keys compete for room by what was missed.
 
-use super::{Evicting, recency::Recency};
+use super::Evicting;
+use crate::cache::recency::Recency;
 use bytes::Bytes;
 use std::sync::Arc;
 

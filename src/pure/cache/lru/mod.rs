@@ -1,13 +1,12 @@
 //! `lru`: a limited number of keys and values in the memory of this process.
 
 mod adaptive;
-mod recency;
 mod two_queues;
 
+use super::recency::Recency;
 use adaptive::Adaptive;
 use async_trait::async_trait;
 use bytes::Bytes;
-use recency::Recency;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

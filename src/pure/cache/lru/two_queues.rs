@@ -1,6 +1,7 @@
 //! Two queues: keys used once do not push out those used again.
 
-use super::{Evicting, recency::Recency};
+use super::Evicting;
+use crate::cache::recency::Recency;
 use bytes::Bytes;
 use std::sync::Arc;
 

@@ -137,7 +137,7 @@ fn separated(batch: &[Message], separator: &[u8]) -> Vec<u8> {
     out
 }
 
-fn binary(batch: &[Message]) -> Result<Vec<u8>, String> {
+pub(super) fn binary(batch: &[Message]) -> Result<Vec<u8>, String> {
     let length = |length: usize| {
         let length =
             u32::try_from(length).map_err(|_| "a message of 4 GiB or more has no binary form".to_owned())?;

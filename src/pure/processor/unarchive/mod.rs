@@ -136,7 +136,7 @@ impl Unarchive {
 }
 
 /// A copy of a message with other content.
-fn part(message: &Message, content: Bytes) -> Message {
+pub(super) fn part(message: &Message, content: Bytes) -> Message {
     let mut part = message.clone();
     part.set_content(content);
     part
@@ -200,7 +200,7 @@ fn map(message: &mut Message, out: &mut Vec<Message>) -> Result<(), String> {
 }
 
 /// The parts of the binary form.
-fn binary(content: &Bytes) -> Result<Vec<Bytes>, String> {
+pub(super) fn binary(content: &Bytes) -> Result<Vec<Bytes>, String> {
     let bad = || "serialised message bytes were in unexpected format".to_owned();
     let mut rest = content.clone();
     let number = |rest: &mut Bytes| {

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Keys with values in the order of their last use.
-pub(super) struct Recency<V> {
+pub(crate) struct Recency<V> {
     entries: HashMap<Arc<str>, (u64, V)>,
     /// Time of use to key.
     uses: BTreeMap<u64, Arc<str>>,
@@ -20,16 +20,16 @@ impl<V> Default for Recency<V> {
 }
 
 impl<V> Recency<V> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn contains(&self, key: &str) -> bool {
+    pub(crate) fn contains(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
     /// The value, used now.
-    pub(super) fn touch(&mut self, key: &str) -> Option<&V> {
+    pub(crate) fn touch(&mut self, key: &str) -> Option<&V> {
         let (used, value) = self.entries.get_mut(key)?;
         let key = self.uses.remove(used)?;
         self.clock += 1;
@@ -39,7 +39,7 @@ impl<V> Recency<V> {
     }
 
     /// Puts a value, used now.
-    pub(super) fn put(&mut self, key: Arc<str>, value: V) {
+    pub(crate) fn put(&mut self, key: Arc<str>, value: V) {
         self.clock += 1;
         if let Some((used, _)) = self.entries.insert(Arc::clone(&key), (self.clock, value)) {
             self.uses.remove(&used);
@@ -47,14 +47,14 @@ impl<V> Recency<V> {
         self.uses.insert(self.clock, key);
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &str) -> Option<V> {
         let (used, value) = self.entries.remove(key)?;
         self.uses.remove(&used);
         Some(value)
     }
 
     /// Removes the key not used for longest.
-    pub(super) fn pop_oldest(&mut self) -> Option<(Arc<str>, V)> {
+    pub(crate) fn pop_oldest(&mut self) -> Option<(Arc<str>, V)> {
         let (_, key) = self.uses.pop_first()?;
         let (_, value) = self.entries.remove(&key)?;
         Some((key, value))
