@@ -65,11 +65,20 @@ impl Environment {
     /// Without what looks at a message or at anything outside it.
     #[must_use]
     pub fn pure(&self) -> Self {
-        let keep = |table: &HashMap<&'static str, &'static Spec>| {
-            let pure = table.iter().filter(|(_, spec)| !spec.traits.impure && !spec.traits.message);
-            pure.map(|(name, spec)| (*name, *spec)).collect()
+        self.only(|spec| !spec.traits.impure && !spec.traits.message)
+    }
+
+    /// Without the functions and methods of these names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        self.only(|spec| !names.contains(&spec.name))
+    }
+
+    fn only(&self, keep: impl Fn(&Spec) -> bool) -> Self {
+        let kept = |table: &HashMap<&'static str, &'static Spec>| {
+            table.iter().filter(|(_, spec)| keep(spec)).map(|(name, spec)| (*name, *spec)).collect()
         };
-        let tables = Tables { functions: keep(&self.tables.functions), methods: keep(&self.tables.methods) };
+        let tables = Tables { functions: kept(&self.tables.functions), methods: kept(&self.tables.methods) };
         Self { tables: Arc::new(tables), ..self.clone() }
     }
 

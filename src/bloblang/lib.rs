@@ -2,6 +2,8 @@
 
 mod compat;
 mod compile;
+#[cfg(feature = "compression")]
+pub mod compression;
 mod environment;
 mod error;
 mod eval;
@@ -17,6 +19,7 @@ mod parse;
 mod program;
 pub mod replay;
 pub mod spec;
+mod stack;
 mod text;
 mod timestamp;
 mod value;

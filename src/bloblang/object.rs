@@ -104,17 +104,17 @@ impl Object {
     /// Keeps a value of our own document as a bare node, which counts no reference.
     #[inline]
     fn slot_for(&mut self, value: Value) -> Slot {
-        match value {
-            Value::Node(doc, index) => match &self.doc {
-                Some(own) if Arc::ptr_eq(own, &doc) => Slot::Local(index),
+        if let Value::Node(doc, index) = &value {
+            match &self.doc {
+                Some(own) if Arc::ptr_eq(own, doc) => return Slot::Local(*index),
                 None => {
-                    self.doc = Some(doc);
-                    Slot::Local(index)
+                    self.doc = Some(Arc::clone(doc));
+                    return Slot::Local(*index);
                 }
-                Some(_) => Slot::Value(Value::Node(doc, index)),
-            },
-            other => Slot::Value(other),
+                Some(_) => {}
+            }
         }
+        Slot::Value(value)
     }
 
     /// The member `key`.
@@ -196,6 +196,11 @@ impl Object {
     /// Values in the order of their keys.
     pub fn values(&self) -> impl ExactSizeIterator<Item = Value> + '_ {
         self.entries.iter().map(|entry| self.value_of(&entry.slot))
+    }
+
+    /// Takes all members out.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
     }
 
     /// Applies `change` to every value, dropping the members for which it is false.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::json::{Doc, Kind as NodeKind, NotFinite, Numbers, Style, write_document, write_string};
 use crate::number::{self, Narrow, Num};
 use crate::object::Object;
+use crate::stack::deep;
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 pub use path::{ArrayProblem, PathError, Segment, dot_path, split_dot_path};
@@ -105,6 +106,26 @@ impl std::fmt::Display for Kind {
 }
 
 const _: () = assert!(size_of::<Value>() <= 24);
+
+impl Drop for Value {
+    /// Containers nobody shares are emptied here, since there may be any number within one another.
+    #[inline]
+    fn drop(&mut self) {
+        match self {
+            Self::Array(items) => {
+                if let Some(items) = Arc::get_mut(items) {
+                    deep(|| items.clear());
+                }
+            }
+            Self::Object(object) => {
+                if let Some(object) = Arc::get_mut(object) {
+                    deep(|| object.clear());
+                }
+            }
+            _ => {}
+        }
+    }
+}
 
 impl Value {
     /// A handle to a node, or the plain value where that is as cheap.
@@ -364,11 +385,11 @@ impl Value {
                     if n > 0 {
                         out.push(b',');
                     }
-                    item.write(style, out)?;
+                    deep(|| item.write(style, out))?;
                 }
                 out.push(b']');
             }
-            Self::Object(object) => object.write(style, out)?,
+            Self::Object(object) => deep(|| object.write(style, out))?,
             Self::Node(doc, index) => write_document(doc, *index, style, out),
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::compile::Expr;
 use crate::error::Fault;
 use crate::number::Narrow;
+use crate::stack::deep;
 use crate::value::{Kind, Value};
 
 /// A condition that is no boolean.
@@ -54,7 +55,7 @@ fn show(value: &Value, out: &mut String) {
                 if n > 0 {
                     out.push(' ');
                 }
-                show(item, out);
+                deep(|| show(item, out));
             }
             out.push(']');
         }
@@ -67,7 +68,7 @@ fn show(value: &Value, out: &mut String) {
                     }
                     out.push_str(&crate::text::lossy(&key));
                     out.push(':');
-                    show(&member, out);
+                    deep(|| show(&member, out));
                 }
             }
             out.push(']');

@@ -15,6 +15,12 @@ pub(super) static FAMILY: &[Spec] = &[
     }),
     Spec::function("range", "Integers from a start up to, but not including, a stop.", RANGE, range)
         .prepared(check_range),
+    Spec::function(
+        "with_schema_registry_header",
+        "Bytes with the header that names their schema in a registry.",
+        HEADER,
+        with_header,
+    ),
     Spec::function("throw", "Fails with a text.", &[Param::string("why", "The text.")], throw),
 ];
 
@@ -22,6 +28,11 @@ const RANGE: &[Param] = &[
     Param::int("start", "The first."),
     Param::int("stop", "What comes after the last."),
     Param::int("step", "How far apart.").default(Default::Int(1)),
+];
+
+const HEADER: &[Param] = &[
+    Param::any("schema_id", "Number of the schema, below 2 to the 32."),
+    Param::any("message", "The encoded message."),
 ];
 
 /// Longest result in bytes or items.
@@ -70,6 +81,18 @@ fn range(cx: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
     let count = count.ok_or_else(|| Fault::new(format!("range of more than {MAX_LENGTH} items")))?;
     cx.spend(count.unsigned_abs())?;
     Ok((0..count).map(|n| Value::Int(start.wrapping_add(step.wrapping_mul(n)))).collect())
+}
+
+fn with_header(_: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {
+    let id = args.value(0).map_or(Ok(0), crate::methods::to_int)?;
+    let id = u32::try_from(id).map_err(|_| Fault::new(format!("schema ID {id} out of range")))?;
+    let message = args.value(1).cloned().unwrap_or_default();
+    let message = message.as_bytes().ok_or_else(|| Fault::expected("bytes", &message))?;
+    let mut out = Vec::with_capacity(message.len() + 5);
+    out.push(0);
+    out.extend_from_slice(&id.to_be_bytes());
+    out.extend_from_slice(&message);
+    Ok(Value::bytes(out))
 }
 
 fn throw(_: &mut Cx<'_>, args: &Args<'_>) -> Result<Value, Fault> {

@@ -2,10 +2,12 @@
 #![expect(clippy::unnecessary_wraps, reason = "all functions have one signature")]
 
 mod general;
+mod ids;
 mod outside;
 mod random;
 
 use crate::spec::Spec;
+pub(crate) use random::uuid;
 
 /// All families.
-pub(crate) static FUNCTIONS: &[&[Spec]] = &[general::FAMILY, outside::FAMILY, random::FAMILY];
+pub(crate) static FUNCTIONS: &[&[Spec]] = &[general::FAMILY, ids::FAMILY, outside::FAMILY, random::FAMILY];

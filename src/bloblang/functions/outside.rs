@@ -16,6 +16,9 @@ const BLOCKS: Traits = Traits { impure: true, blocks: true, ..Traits::PLAIN };
 pub(super) static FAMILY: &[Spec] = &[
     Spec::function("env", "An environment variable, or null.", ENV, env).prepared(read_env).traits(IMPURE),
     Spec::function("file", "The content of a file.", FILE, file).prepared(read_file).traits(BLOCKS),
+    Spec::function("file_rel", "The content of a file, found from where the mapping is.", FILE, file)
+        .prepared(read_file)
+        .traits(BLOCKS),
     Spec::function("hostname", "The name of this machine.", &[], hostname).traits(IMPURE),
     Spec::function("now", "The time as text.", &[], |_, _| {
         Ok(Timestamp::new(ZonedDateTime::now()).to_string().into())

@@ -44,7 +44,7 @@ const UUID_V7: &[Param] = &[Param::new("time", ParamKind::Timestamp, "The time t
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A UUID of these bytes and this version.
-fn uuid(mut bytes: [u8; 16], version: u8) -> Value {
+pub(crate) fn uuid(mut bytes: [u8; 16], version: u8) -> Value {
     let [.., sixth, _, eighth, _, _, _, _, _, _, _] = &mut bytes;
     *sixth = *sixth & 0x0f | version << 4;
     *eighth = *eighth & 0x3f | 0x80;

@@ -3,6 +3,7 @@
 use crate::compat;
 use crate::error::Fault;
 use crate::eval::Cx;
+use crate::number::Narrow;
 use crate::spec::{Args, Param, ParamKind, Query, Spec};
 use crate::timestamp::Timestamp;
 use crate::value::{Kind, Value};
@@ -14,6 +15,7 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::method("type", "The name of the value's type.", &[], type_name),
     Spec::method("not_null", "The value, unless it is null.", &[], not_null),
     Spec::method("not_empty", "The value, unless it is an empty string, array or object.", &[], not_empty),
+    Spec::plugin("vector", "An array of numbers as 32-bit floats, as vector columns take them.", &[], vector),
     Spec::lazy("bool", "The value as a boolean.", BOOL, bool),
     Spec::lazy("number", "The value as a number.", NUMBER, number),
     Spec::lazy("timestamp", "The value as a timestamp.", TIMESTAMP, timestamp),
@@ -43,6 +45,14 @@ fn string(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
 
 fn type_name(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     Ok(target.type_name().into())
+}
+
+fn vector(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+    let items = super::target::array(&target)?;
+    cx.spend(items.len() as u64)?;
+    #[expect(clippy::cast_possible_truncation, reason = "vectors are of 32-bit floats")]
+    let narrow = |item: &Value| Ok(Value::Narrow(Narrow::Float32(super::target::float(item)? as f32)));
+    items.iter().map(narrow).collect::<Result<Vec<_>, Fault>>().map(Value::from)
 }
 
 fn not_null(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {

@@ -48,7 +48,8 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
 }
 
-fn percent(bytes: &[u8], keep: impl Fn(u8) -> bool, plus: bool) -> Vec<u8> {
+/// Escapes all bytes but those to keep.
+pub(super) fn percent(bytes: &[u8], keep: impl Fn(u8) -> bool, plus: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 16);
     for byte in bytes.iter().copied() {
         match byte {

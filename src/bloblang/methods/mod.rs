@@ -5,13 +5,22 @@
     reason = "all methods have one signature"
 )]
 
+#[cfg(feature = "aes")]
+mod aes;
 mod arrays;
+mod changelog;
 mod coercion;
+#[cfg(feature = "compression")]
+mod compression;
 mod csv;
 mod encoding;
 mod escape;
 mod hash;
+mod ids;
+mod infer;
 mod json;
+mod logfmt;
+mod msgpack;
 mod numbers;
 mod objects;
 mod regex;
@@ -20,6 +29,7 @@ mod sorting;
 mod strings;
 mod target;
 mod time;
+mod url;
 mod yaml;
 
 use crate::spec::Spec;
@@ -27,13 +37,22 @@ pub(crate) use numbers::to_int;
 
 /// All families.
 pub(crate) static METHODS: &[&[Spec]] = &[
+    #[cfg(feature = "aes")]
+    aes::FAMILY,
     arrays::FAMILY,
+    changelog::FAMILY,
     coercion::FAMILY,
+    #[cfg(feature = "compression")]
+    compression::FAMILY,
     csv::FAMILY,
     encoding::FAMILY,
     escape::FAMILY,
     hash::FAMILY,
+    ids::FAMILY,
+    infer::FAMILY,
     json::FAMILY,
+    logfmt::FAMILY,
+    msgpack::FAMILY,
     numbers::FAMILY,
     objects::FAMILY,
     regex::FAMILY,
@@ -41,5 +60,6 @@ pub(crate) static METHODS: &[&[Spec]] = &[
     sorting::FAMILY,
     strings::FAMILY,
     time::FAMILY,
+    url::FAMILY,
     yaml::FAMILY,
 ];

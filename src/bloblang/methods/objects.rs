@@ -7,6 +7,7 @@ use crate::error::Fault;
 use crate::eval::Cx;
 use crate::object::Object;
 use crate::spec::{Args, Default, Param, Prepared, Spec};
+use crate::stack::deep;
 use crate::text::Text;
 use crate::value::{Kind, Segment, Value, split_dot_path};
 
@@ -49,7 +50,7 @@ fn merge_into(cx: &mut Cx<'_>, into: &mut Object, from: &Object, collide: Collid
         match (existing.kind(), value.to_object()) {
             (Kind::Object, Some(inner)) => {
                 if let Some(existing) = existing.object_mut() {
-                    merge_into(cx, existing, &inner, collide)?;
+                    deep(|| merge_into(cx, existing, &inner, collide))?;
                 }
             }
             _ => *existing = collide(std::mem::take(existing), value),
@@ -144,7 +145,7 @@ fn collapse_into(
             path.push(b'.');
         }
         path.extend_from_slice(key.as_bytes());
-        collapse_into(cx, &child, path, keep_empty, flat)?;
+        deep(|| collapse_into(cx, &child, path, keep_empty, flat))?;
         path.truncate(len);
     }
     Ok(())

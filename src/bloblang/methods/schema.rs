@@ -10,6 +10,7 @@ use crate::error::Fault;
 use crate::eval::Cx;
 use crate::number::Num;
 use crate::spec::{Args, Param, Prepared, Spec};
+use crate::stack::deep;
 use crate::value::{Kind, Value};
 
 pub(super) static FAMILY: &[Spec] =
@@ -67,7 +68,7 @@ impl Schema {
                         self.add(&pattern)?;
                     }
                 }
-                self.gather(&child)?;
+                deep(|| self.gather(&child))?;
             }
         }
         for child in value.to_array().iter().flat_map(|items| items.iter()) {

@@ -60,7 +60,8 @@ fn sorted(
 }
 
 fn at(items: &[Value], index: usize) -> &Value {
-    items.get(index).unwrap_or(&Value::Null)
+    static NULL: Value = Value::Null;
+    items.get(index).unwrap_or(&NULL)
 }
 
 fn sort(cx: &mut Cx<'_>, source: &Query, args: &Args<'_>) -> Result<Value, Fault> {

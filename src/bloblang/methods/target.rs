@@ -98,3 +98,8 @@ pub(super) fn member(key: &[u8], value: Value) -> Value {
 pub(super) fn boolean(value: &Value) -> Option<bool> {
     (value.kind() == Kind::Bool).then(|| value.as_bool()).flatten()
 }
+
+/// What plugins take as bytes: bytes, a string, or a timestamp as its text.
+pub(super) fn raw_bytes(target: &Value) -> Result<Cow<'_, [u8]>, Fault> {
+    target.text_bytes().ok_or_else(|| Fault::expected("bytes", target))
+}

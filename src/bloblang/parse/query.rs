@@ -325,7 +325,10 @@ impl Parser<'_> {
 
     fn function(&mut self, at: usize) -> Parsed<Expr> {
         let (name, end) = self.source.snake(at, "function")?;
-        let (arguments, end) = self.arguments(end)?;
+        let (mut arguments, end) = self.arguments(end)?;
+        if name == "file_rel" {
+            self.beside_the_mapping(&mut arguments);
+        }
         if name == "var"
             && let [Argument { name: _, value: Expr::Literal(Value::String(variable)) }] = &*arguments
         {
@@ -335,6 +338,17 @@ impl Parser<'_> {
         }
         let expr = compile::function(self.environment, self.build, &name, arguments);
         Ok((expr.map_err(|text| Fail::fatal(end, text))?, end))
+    }
+
+    /// Makes a literal path relative to the folder of the mapping's file.
+    fn beside_the_mapping(&self, arguments: &mut [Argument]) {
+        let is_path = |argument: &&mut Argument| argument.name.as_deref().is_none_or(|name| name == "path");
+        if let Some(Argument { value: Expr::Literal(Value::String(path)), .. }) =
+            arguments.iter_mut().find(is_path)
+        {
+            let full = self.folder.join(&*path.as_str());
+            *path = full.as_os_str().as_encoded_bytes().into();
+        }
     }
 
     fn arguments(&mut self, at: usize) -> Parsed<Vec<Argument>> {

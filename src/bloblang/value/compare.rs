@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use super::{Kind, Value};
 use crate::number::Num;
+use crate::stack::deep;
 
 /// A value reduced to what comparison tells apart.
 enum Reduced<'a> {
@@ -59,13 +60,15 @@ impl Value {
             Reduced::Bool(left) => other.truth().is_some_and(|right| left == right),
             Reduced::Array => {
                 let (Some(left), Some(right)) = (self.to_array(), other.to_array()) else { return false };
-                left.len() == right.len() && left.iter().zip(right.iter()).all(|(a, b)| a.equals(b))
+                left.len() == right.len() && left.iter().zip(right.iter()).all(|(a, b)| deep(|| a.equals(b)))
             }
             Reduced::Object => {
                 let (Some(left), Some(right)) = (self.to_object(), other.to_object()) else { return false };
                 // A missing member equals null.
                 left.len() == right.len()
-                    && left.iter().all(|(key, value)| value.equals(&right.get(&key).unwrap_or_default()))
+                    && left
+                        .iter()
+                        .all(|(key, value)| deep(|| value.equals(&right.get(&key).unwrap_or_default())))
             }
             Reduced::Other => false,
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Value;
 use crate::number::{self, Narrow};
 use crate::object::Object;
+use crate::stack::deep;
 use crate::text::Text;
 use crate::timestamp::Timestamp;
 
@@ -92,12 +93,12 @@ impl Value {
             Self::Node(..) => {
                 if let Some(object) = self.to_object() {
                     return Self::object(
-                        object.iter().map(|(key, value)| (key, value.into_owned())).collect(),
+                        object.iter().map(|(key, value)| (key, deep(|| value.into_owned()))).collect(),
                     );
                 }
                 if let Some(items) = self.to_array() {
                     return Self::from(
-                        items.iter().map(|item| item.clone().into_owned()).collect::<Vec<_>>(),
+                        items.iter().map(|item| deep(|| item.clone().into_owned())).collect::<Vec<_>>(),
                     );
                 }
                 if let Some(text) = self.number_text() {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::{is_float, resolve};
 use crate::number::{Num, format_shortest};
+use crate::stack::deep;
 use crate::value::{Kind, Value};
 
 /// Step of indentation in columns.
@@ -42,7 +43,7 @@ fn write(value: &Value, column: usize, inline: bool, out: &mut String) {
             out.push(':');
             if is_block(member) {
                 out.push('\n');
-                write(member, deeper(column), false, out);
+                deep(|| write(member, deeper(column), false, out));
             } else {
                 out.push(' ');
                 scalar(member, deeper(column), out);
@@ -57,7 +58,7 @@ fn write(value: &Value, column: usize, inline: bool, out: &mut String) {
             out.push_str("- ");
             // What stands behind a dash is two columns further in.
             if is_block(item) {
-                write(item, column + 2, true, out);
+                deep(|| write(item, column + 2, true, out));
             } else {
                 scalar(item, column + 2, out);
                 out.push('\n');
