@@ -32,6 +32,7 @@ pub use interpolate::Interpolated;
 pub use json::{Doc, JsonError, NotFinite, Numbers};
 pub use message::{Context, Message, MessageError, UNTAGGED};
 pub use metadata::Metadata;
+pub use methods::indented;
 pub use number::{Narrow, Num, format_shortest};
 pub use object::{Object, parse_object};
 pub use parse::ParseError;

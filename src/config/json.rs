@@ -39,6 +39,23 @@ pub fn to_json(node: &Node) -> Json {
     }
 }
 
+/// A node made of JSON, without positions.
+pub fn from_json(value: &Json) -> Node {
+    match value {
+        Json::Null => Node::null(),
+        Json::Bool(value) => Node::scalar(value.to_string(), Tag::Bool),
+        Json::Number(value) => {
+            let tag = if value.is_f64() { Tag::Float } else { Tag::Int };
+            Node::scalar(value.to_string(), tag)
+        }
+        Json::String(text) => Node::string(text.as_str()),
+        Json::Array(items) => Node::list(items.iter().map(from_json).collect()),
+        Json::Object(members) => Node::map(
+            members.iter().map(|(key, value)| (Node::string(key.as_str()), from_json(value))).collect(),
+        ),
+    }
+}
+
 /// A whole number is written without a fraction.
 fn number(value: f64) -> Json {
     #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]

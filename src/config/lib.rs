@@ -11,6 +11,7 @@ pub mod sections;
 pub mod service;
 pub mod set;
 pub mod stream;
+pub mod template;
 pub mod tokens;
 pub mod write;
 

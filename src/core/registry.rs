@@ -14,7 +14,7 @@ use crate::{
     scanner::Scanner,
     spec::{Outline, Spec},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The spec of an input.
 pub type InputSpec = Spec<InputComponent>;
@@ -80,9 +80,13 @@ impl<B> Default for Specs<B> {
     }
 }
 
+/// Makes the config of another component out of the body and the label of one that a template defines.
+pub type Expand = Arc<dyn Fn(&Node, &str) -> Result<Node, BuildError> + Send + Sync>;
+
 /// Every component there is.
 #[derive(Default)]
 pub struct Registry {
+    templates: BTreeMap<(Kind, &'static str), Expand>,
     outlines: BTreeMap<Kind, BTreeMap<&'static str, Outline>>,
     inputs: Specs<InputComponent>,
     buffers: Specs<Box<dyn Buffer>>,
@@ -127,6 +131,17 @@ impl Registry {
             add(outlines, Kind::Tracer, &mut registry.tracers, table.tracers);
         }
         registry
+    }
+
+    /// Adds a component that a template defines; it hides what has its name already.
+    pub fn add_template(&mut self, kind: Kind, outline: Outline, expand: Expand) {
+        self.templates.insert((kind, outline.name), expand);
+        self.outlines.entry(kind).or_default().insert(outline.name, outline);
+    }
+
+    /// What expands a component, if a template defines it.
+    pub fn template(&self, kind: Kind, name: &'static str) -> Option<&Expand> {
+        self.templates.get(&(kind, name))
     }
 
     /// An input's spec.

@@ -93,6 +93,9 @@ impl Engine {
     }
 }
 
+/// Templates may use templates, but not endlessly.
+const MAX_TEMPLATES: usize = 64;
+
 /// More workers than this never help, and a typing error must not cost a million tasks.
 const MAX_THREADS: usize = 1024;
 
@@ -137,16 +140,30 @@ impl<'a, 'b> Builder<'a, 'b> {
         Self { engine, site, component }
     }
 
-    /// Finds out which component is meant and gives its builder.
-    fn choose(&mut self, kind: Kind, at: &str, node: &Node) -> Result<(Chosen, Builder<'_, 'b>), BuildError> {
-        let chosen = self.engine.registry.infer(kind, node)?;
-        let component = Component {
-            name: chosen.name.to_owned(),
-            label: chosen.label.clone(),
-            path: format!("{}.{at}", self.component.path),
-        };
-        let builder = Builder { engine: self.engine, site: &mut *self.site, component: Arc::new(component) };
-        Ok((chosen, builder))
+    /// Finds out which component is meant and gives its builder and its config, templates expanded.
+    fn choose(
+        &mut self,
+        kind: Kind,
+        at: &str,
+        node: &Node,
+    ) -> Result<(Chosen, Node, Builder<'_, 'b>), BuildError> {
+        let (engine, path) = (self.engine, format!("{}.{at}", self.component.path));
+        let mut node = node.clone();
+        let mut chosen = engine.registry.infer(kind, &node)?;
+        let mut component = identity(&chosen, &path);
+        for _ in 0..MAX_TEMPLATES {
+            let Some(template) = engine.registry.template(kind, chosen.name) else {
+                let builder = Builder { engine, site: &mut *self.site, component: Arc::new(component) };
+                return Ok((chosen, node, builder));
+            };
+            let failed =
+                |error: BuildError| error.context(format!("failed to init {kind} {}", component.described()));
+            let expanded = template(&chosen.body, &chosen.label).map_err(failed)?;
+            node = joined(kind, &node, expanded);
+            chosen = engine.registry.infer(kind, &node).map_err(failed)?;
+            component = identity(&chosen, &path);
+        }
+        Err(BuildError::new(format!("{kind} template '{}' is made of itself", chosen.name)))
     }
 
     /// Says of which component an error is: only once, by the innermost; those around it say which child.
@@ -164,7 +181,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     }
 
     fn step(&mut self, at: &str, node: &Node) -> Result<Step, BuildError> {
-        let (chosen, mut builder) = self.choose(Kind::Processor, at, node)?;
+        let (chosen, _, mut builder) = self.choose(Kind::Processor, at, node)?;
         let counted = !UNCOUNTED.contains(&chosen.name);
         let series = counted.then(|| builder.series(&families::PROCESSOR));
         let built = match builder.engine.registry.processor(chosen.name) {
@@ -182,7 +199,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     }
 
     fn buffer(&mut self, node: &Node) -> Result<Option<Arc<dyn weir_core::buffer::Buffer>>, BuildError> {
-        let (chosen, mut builder) = self.choose(Kind::Buffer, "buffer", node)?;
+        let (chosen, _, mut builder) = self.choose(Kind::Buffer, "buffer", node)?;
         if chosen.name == "none" {
             return Ok(None);
         }
@@ -283,6 +300,20 @@ impl<'a, 'b> Builder<'a, 'b> {
     }
 }
 
+fn identity(chosen: &Chosen, path: &str) -> Component {
+    Component { name: chosen.name.to_owned(), label: chosen.label.clone(), path: path.to_owned() }
+}
+
+/// What a template made, with the user's processors: nearer to the pipeline than the template's own.
+fn joined(kind: Kind, written: &Node, expanded: Node) -> Node {
+    let (user, own) = (own_processors(written), own_processors(&expanded));
+    if user.is_empty() {
+        return expanded;
+    }
+    let (first, last) = if kind == Kind::Output { (user, own) } else { (own, user) };
+    expanded.with("processors", Node::list([first, last].concat()))
+}
+
 fn own_processors(node: &Node) -> &[Node] {
     node.get("processors").and_then(Node::as_list).unwrap_or_default()
 }
@@ -339,16 +370,16 @@ impl BuildContext for Builder<'_, '_> {
     }
 
     fn input(&mut self, at: &str, node: &Node) -> Result<Box<dyn Input>, BuildError> {
-        let (chosen, mut builder) = self.choose(Kind::Input, at, node)?;
+        let (chosen, node, mut builder) = self.choose(Kind::Input, at, node)?;
         builder
-            .whole_input(&chosen, node)
+            .whole_input(&chosen, &node)
             .map_err(|error| numbered(Kind::Input, at, outer(&builder, Kind::Input, error)))
     }
 
     fn output(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Output>, BuildError> {
-        let (chosen, mut builder) = self.choose(Kind::Output, at, node)?;
+        let (chosen, node, mut builder) = self.choose(Kind::Output, at, node)?;
         builder
-            .whole_output(&chosen, node)
+            .whole_output(&chosen, &node)
             .map_err(|error| numbered(Kind::Output, at, outer(&builder, Kind::Output, error)))
     }
 
@@ -454,7 +485,7 @@ impl Builder<'_, '_> {
         node: &Node,
         spec: fn(&Registry, &str) -> Option<&'static Spec<B>>,
     ) -> Result<B, BuildError> {
-        let (chosen, mut builder) = self.choose(kind, at, node)?;
+        let (chosen, _, mut builder) = self.choose(kind, at, node)?;
         let spec = spec(&builder.engine.registry, chosen.name).ok_or_else(|| unknown(kind, chosen.name))?;
         spec.build(&chosen.body, &mut builder).map_err(|error| builder.placed(kind, error))
     }

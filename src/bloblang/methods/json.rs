@@ -77,7 +77,7 @@ fn format_json(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value,
 }
 
 /// Breaks compact JSON into indented lines.
-fn indented(compact: &[u8], indent: &[u8]) -> Result<Vec<u8>, Fault> {
+pub fn indented(compact: &[u8], indent: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(compact.len() * 2);
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     let line = |out: &mut Vec<u8>, depth: usize| {

@@ -33,6 +33,7 @@ mod url;
 mod yaml;
 
 use crate::spec::Spec;
+pub use json::indented;
 pub(crate) use numbers::to_int;
 
 /// All families.

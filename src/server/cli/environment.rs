@@ -1,6 +1,7 @@
 //! The environment variables that configs see: those of the process, overwritten by files (`-e`).
 
-use super::lint::unreadable;
+use super::walk::unreadable;
+use crate::resource_files;
 use std::{collections::HashMap, fs};
 
 /// Finds a variable's value.
@@ -16,9 +17,10 @@ impl Variables {
     /// Reads files of variables; later ones win. The error is what to print.
     pub(super) fn read(paths: &[String]) -> Result<Self, String> {
         let mut files = HashMap::new();
-        for path in paths {
-            let bytes = fs::read(path)
-                .map_err(|error| format!("failed to read dotenv file: {}", unreadable(path, &error)))?;
+        for path in resource_files::paths(paths) {
+            let bytes = fs::read(&path).map_err(|error| {
+                format!("failed to read dotenv file: {}", unreadable(&path.to_string_lossy(), &error))
+            })?;
             let variables = weir_config::dotenv::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|error| format!("failed to parse dotenv file: {error}"))?;
             files.extend(variables);

@@ -1,30 +1,13 @@
 //! `weir lint`: everything that is wrong with config files.
 
-use super::environment::Lookup;
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
+use super::{
+    args::LintArgs,
+    environment::Lookup,
+    walk::{files, has_extension, text},
 };
+use std::io::{self, Write};
 use weir_config::{Lint, LintOptions, file, sections};
 use weir_core::registry::Registry;
-
-/// What `weir lint` is asked for.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LintArgs {
-    /// Files, globs, and folders to walk (`FOLDER/...`).
-    pub paths: Vec<String>,
-    /// Files of resources to lint as well (`-r`).
-    pub resources: Vec<String>,
-    /// Whether deprecated fields and components are reported.
-    pub deprecated: bool,
-    /// Whether components without a label are reported.
-    pub labels: bool,
-    /// Whether unset variables without a default are fine.
-    pub skip_env_var_check: bool,
-    /// Whether files without lints are named.
-    pub verbose: bool,
-}
 
 /// Lints every file and reports to `out`. Gives the exit code: 1 if anything is wrong.
 pub(super) fn lint(
@@ -43,14 +26,13 @@ pub(super) fn lint(
     let options = LintOptions { deprecated: args.deprecated, labels: args.labels, strict: false };
     let mut code = 0;
     let mut done: Vec<&String> = Vec::new();
-    for path in files.iter().chain(&args.resources) {
+    for path in files.iter().chain(&args.extra.resources) {
         if done.contains(&path) {
             continue;
         }
         done.push(path);
-        let lints = match fs::read(path) {
-            Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
+        let lints = match text(path) {
+            Ok(text) => {
                 let check = |text: &str| {
                     file::lint_text(
                         text,
@@ -63,7 +45,7 @@ pub(super) fn lint(
                 };
                 if has_extension(path, &["md"]) { markdown(&text, &check) } else { check(&text) }
             }
-            Err(error) => vec![Lint::on(1, unreadable(path, &error))],
+            Err(error) => vec![Lint::on(1, error)],
         };
         for lint in &lints {
             writeln!(out, "{path}{lint}")?;
@@ -75,54 +57,6 @@ pub(super) fn lint(
         }
     }
     Ok(code)
-}
-
-/// Why a file cannot be read, in the words that tools know.
-pub(super) fn unreadable(path: &str, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("open {path}: no such file or directory"),
-        io::ErrorKind::PermissionDenied => format!("open {path}: permission denied"),
-        io::ErrorKind::IsADirectory => format!("read {path}: is a directory"),
-        _ => format!("read {path}: {error}"),
-    }
-}
-
-fn has_extension(path: &str, extensions: &[&str]) -> bool {
-    Path::new(path).extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension))
-}
-
-/// The files that paths mean. A path without a wildcard means itself, whether it is there or not.
-fn files(paths: &[String]) -> Result<Vec<String>, String> {
-    let mut files = Vec::new();
-    for path in paths {
-        if let Some(folder) = path.strip_suffix("...") {
-            let folder = folder.strip_suffix('/').unwrap_or(folder);
-            walk(Path::new(if folder.is_empty() { "." } else { folder }), &mut files)?;
-        } else if path.contains(['*', '?', '[']) {
-            let found = glob::glob(path).map_err(|error| format!("{path}: {error}"))?;
-            files.extend(found.flatten().map(|path| path.to_string_lossy().into_owned()));
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
-}
-
-fn walk(folder: &Path, files: &mut Vec<String>) -> Result<(), String> {
-    let entries = fs::read_dir(folder).map_err(|error| unreadable(&folder.to_string_lossy(), &error))?;
-    let mut entries: Vec<_> = entries.flatten().collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        // A link to a folder is not followed: it might lead back here.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&path, files)?;
-        } else if has_extension(&path.to_string_lossy(), &["yaml", "yml"]) {
-            let path = path.strip_prefix(".").unwrap_or(&path);
-            files.push(path.to_string_lossy().into_owned());
-        }
-    }
-    Ok(())
 }
 
 /// Lints the `yaml` snippets of a Markdown file; their lines are those of the file.

@@ -1,7 +1,8 @@
 //! `weir run`: one stream, to its end.
 
 use super::{
-    Global, RunArgs,
+    Global,
+    args::RunArgs,
     environment::Variables,
     source::{assignments, failed, read, report},
 };
@@ -32,7 +33,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
     };
     let variables = Variables::read(&global.env_file)?;
     let lookup = |name: &str| variables.get(name);
-    let (node, lints) = read_config(global, path, &registry, &lookup)?;
+    let (node, lints) = read_config(&args.set, path, &registry, &lookup)?;
     let failed = |error: &dyn std::fmt::Display| failed(path.unwrap_or_default(), error);
     let stream = StreamConfig::read(&node, &registry).map_err(|error| failed(&error))?;
     let service = ServiceConfig::read(&node, &registry).map_err(|error| failed(&error))?;
@@ -51,14 +52,14 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
         Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
     let control = Builder::new_current_thread().enable_all().build().map_err(threads)?;
     let ended =
-        control.block_on(until_end(global, &node, &stream, &service, registry, &lookup, data.handle()));
+        control.block_on(until_end(global, args, &node, &stream, &service, registry, &lookup, data.handle()));
     data.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
 /// The config as written, edits applied, and what is wrong with it.
 fn read_config(
-    global: &Global,
+    set_by_user: &[String],
     path: Option<&str>,
     registry: &Registry,
     lookup: &dyn Fn(&str) -> Option<String>,
@@ -70,7 +71,7 @@ fn read_config(
     let mut lints: Vec<String> = source.missing.iter().map(|missing| format!("(1,1) {missing}")).collect();
     let found = source.lint(sections::CONFIG, registry, LintOptions::default(), false);
     lints.extend(found.iter().map(|lint| format!("{name}{lint}")));
-    for assignment in assignments(global) {
+    for assignment in assignments(set_by_user) {
         source.node = set(&source.node, assignment, sections::CONFIG, registry)
             .map_err(|error| failed(name, &format!("failed to set config field override: {error}")))?;
     }
@@ -79,6 +80,7 @@ fn read_config(
 
 async fn until_end(
     global: &Global,
+    args: &RunArgs,
     node: &Node,
     stream: &StreamConfig,
     service: &ServiceConfig,
@@ -95,7 +97,7 @@ async fn until_end(
         http: Arc::new(host.clone()),
         strict: service.strict,
     });
-    let mut resources = ResourceFiles::new(&service.resources, &global.resources, data.clone());
+    let mut resources = ResourceFiles::new(&service.resources, &args.extra.resources, data.clone());
     resources.scan(&engine, lookup, global.chilled)?;
     let built = {
         let _entered = data.enter();

@@ -1,7 +1,11 @@
 //! Config files as the commands that run something take them.
 
-use super::{Global, environment::Lookup, lint::unreadable};
+use super::{environment::Lookup, walk::text};
 use weir_config::{Node, file::Source};
+
+/// What the end of a start is explained with.
+pub(super) const REFUSED: &str =
+    "shutting down due to linter errors, to prevent shutdown run weir with --chilled";
 
 /// Why a config file cannot be taken.
 pub(super) fn failed(path: &str, reason: &dyn std::fmt::Display) -> String {
@@ -13,13 +17,13 @@ pub(super) fn read(path: Option<&str>, lookup: Lookup<'_>) -> Result<Source, Str
     let Some(path) = path else {
         return Ok(Source { node: Node::map(Vec::new()), missing: None, lint_disabled: false });
     };
-    let bytes = std::fs::read(path).map_err(|error| failed(path, &unreadable(path, &error)))?;
-    Source::read(&String::from_utf8_lossy(&bytes), lookup).map_err(|error| failed(path, &error))
+    let text = text(path).map_err(|error| failed(path, &error))?;
+    Source::read(&text, lookup).map_err(|error| failed(path, &error))
 }
 
 /// The edits of the command line (`--set`), one by one.
-pub(super) fn assignments(global: &Global) -> impl Iterator<Item = &str> {
-    global.set.iter().flat_map(|set| set.split(','))
+pub(super) fn assignments(set: &[String]) -> impl Iterator<Item = &str> {
+    set.iter().flat_map(|set| set.split(','))
 }
 
 /// Logs what is wrong with a config, and refuses it unless that is what the user wants.
@@ -34,5 +38,5 @@ pub(super) fn report(lints: &[String], chilled: bool) -> Result<(), String> {
     if lints.is_empty() || chilled {
         return Ok(());
     }
-    Err("shutting down due to linter errors, to prevent shutdown run weir with --chilled".into())
+    Err(REFUSED.into())
 }

@@ -1,7 +1,8 @@
 //! `weir streams`: many streams, kept over the Streams API and in files.
 
 use super::{
-    Global, StreamsArgs,
+    Global,
+    args::StreamsArgs,
     environment::Variables,
     source::{assignments, failed, read, report},
 };
@@ -20,7 +21,7 @@ const ADDRESS: &str = "127.0.0.1:4195";
 pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) -> Result<ExitCode, String> {
     let variables = Variables::read(&global.env_file)?;
     let lookup = move |name: &str| variables.get(name);
-    let (written, lints) = service_config(global, args.observability.as_deref(), &registry, &lookup)?;
+    let (written, lints) = service_config(global, args, &registry, &lookup)?;
     let mut config = ServiceConfig::read(&written, &registry)
         .map_err(|error| format!("configuration file read error: {error}"))?;
     if written.at(&["http", "address"]).is_none() {
@@ -38,7 +39,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         config,
         written,
         shown,
-        resource_files: global.resources.clone(),
+        resource_files: args.extra.resources.clone(),
         paths: args.paths.clone(),
         chilled: global.chilled,
         watch: args.watcher,
@@ -53,10 +54,11 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
 /// The service's config as written, edits applied, and what is wrong with it.
 fn service_config(
     global: &Global,
-    path: Option<&str>,
+    args: &StreamsArgs,
     registry: &Registry,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Node, Vec<String>), String> {
+    let path = args.observability.as_deref();
     let mut source = read(path, lookup)?;
     if let Some(missing) = &source.missing
         && !global.chilled
@@ -64,7 +66,7 @@ fn service_config(
         return Err(failed(path.unwrap_or_default(), missing));
     }
     let lints = source.lint(sections::SERVICE, registry, LintOptions::default(), false);
-    for assignment in assignments(global) {
+    for assignment in assignments(&args.set) {
         source.node = set(&source.node, assignment, sections::SERVICE, registry).map_err(|error| {
             format!("configuration file read error: failed to set '{assignment}': {error}")
         })?;

@@ -1,0 +1,219 @@
+//! What the command line takes.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    about = "Runs many data streams in one process and keeps them as they were asked to be.",
+    after_help = "Examples:\n  weir create stdin/mapping/stdout > config.yaml\n  weir run config.yaml\n  weir streams ./streams\n\nEvery command explains itself: weir lint --help"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes, before or after its name.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Least severe level that is logged: off, error, warn, info, debug, trace.
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", overrides_with = "log_level")]
+    pub(crate) log_level: Option<String>,
+    /// Dotenv files (globs allowed) whose variables replace those of the environment. May be repeated.
+    #[arg(short, long = "env-file", global = true, value_name = "FILE")]
+    pub(crate) env_file: Vec<String>,
+    /// Runs configs that have lint errors; they are logged as warnings.
+    #[arg(long, global = true)]
+    pub(crate) chilled: bool,
+    /// Where secrets are looked up; only `env:` and `none:`.
+    #[arg(long, global = true, value_name = "URN", default_value = "env:")]
+    pub(crate) secrets: Vec<String>,
+}
+
+/// Files that add to what a config can use.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Extra {
+    /// Files (globs allowed) with resources. May be repeated.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) resources: Vec<String>,
+    #[command(flatten)]
+    pub(crate) templates: Templates,
+}
+
+/// Files that define components.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Templates {
+    /// Files (globs allowed) with templates, which define components. May be repeated.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) templates: Vec<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs one stream to its end.
+    #[command(
+        after_help = "Example:\n  weir run -r './resources/*.yaml' --set input.generate.count=5 config.yaml"
+    )]
+    Run(RunArgs),
+    /// Serves many streams, kept over the Streams API and in files.
+    #[command(after_help = "Example:\n  weir streams --watcher -o service.yaml ./streams")]
+    Streams(StreamsArgs),
+    /// Says what is wrong with configs; exits with 1 if anything is.
+    #[command(after_help = "Example:\n  weir lint --labels ./configs/... README.md")]
+    Lint(LintArgs),
+    /// Prints a config as it is understood: defaults filled in, variables replaced, secrets hidden.
+    #[command(after_help = "Example:\n  weir echo --set metrics.none={} config.yaml")]
+    Echo(EchoArgs),
+    /// Maps documents of stdin or a file, one a line.
+    #[command(
+        after_help = "Examples:\n  echo '{\"name\":\"weir\"}' | weir blobl 'root.name = this.name.uppercase()'\n  weir blobl -f mapping.blobl -i documents.jsonl"
+    )]
+    Blobl(BloblArgs),
+    /// Looks after templates.
+    Template {
+        /// What to do.
+        #[command(subcommand)]
+        verb: TemplateVerb,
+    },
+    /// Looks after a state folder at rest.
+    State {
+        /// What to do.
+        #[command(subcommand)]
+        verb: StateVerb,
+    },
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The config.
+    pub(crate) config: Vec<String>,
+    /// Sets a field of the config: `input.generate.count=5`. May be repeated.
+    #[arg(short, long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// Arguments of `streams`.
+#[derive(Debug, Args)]
+pub(crate) struct StreamsArgs {
+    /// Stream configs, or folders of them.
+    pub(crate) paths: Vec<String>,
+    /// The service-wide config: http, logger, metrics, tracer and resources.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) observability: Option<String>,
+    /// Sets a field of the service-wide config: `http.address=:4195`. May be repeated.
+    #[arg(short, long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Folder that remembers streams, resources and checkpoints; `none` keeps nothing.
+    #[arg(long, value_name = "DIR", default_value = "./state")]
+    pub(crate) state: String,
+    /// Serves no control routes.
+    #[arg(long)]
+    pub(crate) no_api: bool,
+    /// Whether the HTTP paths of streams begin with the stream's id.
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    pub(crate) prefix_stream_endpoints: bool,
+    /// Watches the files and folders for changes.
+    #[arg(short, long)]
+    pub(crate) watcher: bool,
+    #[command(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// Arguments of `lint`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct LintArgs {
+    /// Files (globs allowed); `FOLDER/...` takes every .yaml and .yml below, and .md files are searched for snippets.
+    pub(crate) paths: Vec<String>,
+    /// Deprecated fields and components are errors too.
+    #[arg(long)]
+    pub(crate) deprecated: bool,
+    /// Every component must have a label.
+    #[arg(long)]
+    pub(crate) labels: bool,
+    /// Names files without lints too.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Variables that are not set are no error.
+    #[arg(long)]
+    pub(crate) skip_env_var_check: bool,
+    #[command(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// Arguments of `echo`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct EchoArgs {
+    /// The config; without one, an empty one.
+    pub(crate) config: Option<String>,
+    /// Sets a field of the config: `input.generate.count=5`. May be repeated.
+    #[arg(short, long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// Arguments of `blobl`.
+#[derive(Debug, Args)]
+pub(crate) struct BloblArgs {
+    /// The mapping, unless it is in a file (`--file`).
+    pub(crate) mapping: Option<String>,
+    /// Processing threads; with more than one, results are in no order.
+    #[arg(short, long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Gives results that are objects or lists lines and indentation.
+    #[arg(short, long)]
+    pub(crate) pretty: bool,
+    /// Documents are plain text rather than JSON.
+    #[arg(short, long)]
+    pub(crate) raw: bool,
+    /// A file with the mapping.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// A file with the documents, instead of stdin.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// The most bytes that a document may have.
+    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    pub(crate) max_token_length: usize,
+}
+
+/// What `template` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateVerb {
+    /// Says what is wrong with template files, and runs their tests; exits with 1 if anything is.
+    #[command(after_help = "Example:\n  weir template lint ./templates/...")]
+    Lint(TemplateLintArgs),
+}
+
+/// Arguments of `template lint`.
+#[derive(Debug, Args)]
+pub(crate) struct TemplateLintArgs {
+    /// Files (globs allowed); `FOLDER/...` takes every .yaml and .yml below.
+    pub(crate) paths: Vec<String>,
+    /// Says of every file whether it is fine.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) templates: Templates,
+}
+
+/// What `state` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateVerb {
+    /// Checks that everything in it can be read.
+    #[command(after_help = "Example:\n  weir state check ./state")]
+    Check {
+        /// The folder.
+        #[arg(default_value = "./state")]
+        folder: String,
+    },
+}
