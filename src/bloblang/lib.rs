@@ -24,6 +24,7 @@ mod text;
 mod timestamp;
 mod value;
 
+pub use compat::regex::compile as compile_regex;
 pub use compat::yaml::is_float as is_yaml_float;
 pub use environment::{Environment, Loader};
 pub use error::Fault;

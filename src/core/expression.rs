@@ -31,7 +31,7 @@ impl Mapping {
                 BuildError::new(format!("failed to parse bloblang mapping: {}", error.without_position()))
             })
         };
-        KNOWN.get_or_init(Known::default).find(text, compile).map(Self)
+        KNOWN.get_or_init(Known::default).find(text, compile, |made| made.is_pure()).map(Self)
     }
 }
 
@@ -60,7 +60,7 @@ impl Interpolated {
             weir_bloblang::Interpolated::parse(text, language())
                 .map_err(|error| BuildError::new(format!("failed to parse interpolated field: {error}")))
         };
-        KNOWN.get_or_init(Known::default).find(text, compile).map(Self)
+        KNOWN.get_or_init(Known::default).find(text, compile, |made| made.is_pure()).map(Self)
     }
 }
 
@@ -91,12 +91,17 @@ impl<T> Known<T> {
         &self,
         text: &str,
         compile: impl FnOnce() -> Result<T, BuildError>,
+        is_shared: impl FnOnce(&T) -> bool,
     ) -> Result<Arc<T>, BuildError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(text).and_then(Weak::upgrade) {
             return Ok(found);
         }
         let made = Arc::new(compile()?);
+        // One that counts or the like has a state of its own.
+        if !is_shared(&made) {
+            return Ok(made);
+        }
         // What nobody uses any more goes when the table would grow.
         if known.len() == known.capacity() {
             known.retain(|_, weak| weak.strong_count() > 0);
@@ -114,5 +119,7 @@ mod tests {
     fn equal_texts_share_one_program() {
         let (one, other) = (Mapping::parse("root = 1").unwrap(), Mapping::parse("root = 1").unwrap());
         assert!(Arc::ptr_eq(&one.0, &other.0));
+        let counting = || Mapping::parse("root = counter()").unwrap();
+        assert!(!Arc::ptr_eq(&counting().0, &counting().0));
     }
 }

@@ -102,6 +102,11 @@ pub trait Input: Send {
     /// What comes next. Cancel-safe: a batch that is dropped within fails back to where it came from.
     async fn next(&mut self) -> Next;
 
+    /// Whether it gives again what failed; otherwise its source is told and it is gone.
+    fn replays(&self) -> bool {
+        true
+    }
+
     /// Frees the source. Called once, after [`Next::End`] or when the stream is torn down.
     async fn close(&mut self) {}
 }

@@ -190,6 +190,10 @@ impl Input for BatchedInput {
         }
     }
 
+    fn replays(&self) -> bool {
+        self.input.replays()
+    }
+
     async fn close(&mut self) {
         self.input.close().await;
     }

@@ -22,6 +22,7 @@ use weir_core::{
     component::Component,
     context::{BuildContext, Environment},
     expression::Mapping,
+    field::{BATCHING, Field, FieldType},
     http::HttpHost,
     input::{Input, InputComponent},
     kind::Kind,
@@ -34,7 +35,7 @@ use weir_core::{
     registry::{Chosen, Registry},
     scanner::Scanner,
     slot::Slot,
-    spec::Spec,
+    spec::{Body, Spec},
     status::Connection,
 };
 
@@ -242,8 +243,9 @@ impl<'a, 'b> Builder<'a, 'b> {
                 Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series))
             }
         };
-        if let Some(batching) = chosen.body.get("batching")
-            && let Some(policy) = self.batching(&format!("{}.batching", chosen.name), batching)?
+        if let Some(name) = batching_field(&spec.body)
+            && let Some(batching) = chosen.body.get(name)
+            && let Some(policy) = self.batching(&format!("{}.{name}", chosen.name), batching)?
         {
             input = Box::new(BatchedInput::new(input, policy, self.batching_series()));
         }
@@ -271,8 +273,9 @@ impl<'a, 'b> Builder<'a, 'b> {
                     as Arc<dyn Output>
             }
         };
-        if let Some(batching) = chosen.body.get("batching")
-            && let Some(policy) = self.batching(&format!("{}.batching", chosen.name), batching)?
+        if let Some(name) = batching_field(&spec.body)
+            && let Some(batching) = chosen.body.get(name)
+            && let Some(policy) = self.batching(&format!("{}.{name}", chosen.name), batching)?
         {
             output = Arc::new(BatchedOutput::new(output, policy, self.batching_series()));
         }
@@ -312,6 +315,15 @@ fn joined(kind: Kind, written: &Node, expanded: Node) -> Node {
     }
     let (first, last) = if kind == Kind::Output { (user, own) } else { (own, user) };
     expanded.with("processors", Node::list([first, last].concat()))
+}
+
+/// The field that holds the batch policy of an input or output.
+fn batching_field(body: &Body) -> Option<&'static str> {
+    let (Body::Fields(fields) | Body::Checked(fields, _)) = body else { return None };
+    let names = |fields: &'static [Field]| fields.iter().map(|field| field.name);
+    let is_policy =
+        |field: &&Field| matches!(field.ty, FieldType::Object(policy) if names(policy).eq(names(BATCHING)));
+    fields.iter().find(is_policy).map(|field| field.name)
 }
 
 fn own_processors(node: &Node) -> &[Node] {

@@ -208,6 +208,10 @@ impl Input for LeafInput {
         }
     }
 
+    fn replays(&self) -> bool {
+        self.reader.replays()
+    }
+
     async fn close(&mut self) {
         self.reader.close().await;
         self.connection.down(Some("stream terminated".into()));

@@ -80,6 +80,10 @@ impl Input for ProcessedInput {
         }
     }
 
+    fn replays(&self) -> bool {
+        self.input.replays()
+    }
+
     async fn close(&mut self) {
         self.input.close().await;
         Processor::close(&*self.chain).await;

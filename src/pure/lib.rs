@@ -3,6 +3,7 @@
 mod buffer;
 mod cache;
 mod compat;
+mod extent;
 mod input;
 mod log;
 mod metrics;

@@ -11,7 +11,7 @@ const MAX_SIZE: usize = 4 << 20;
 const MAX_REPEAT: u32 = 1000;
 
 /// Compiles a pattern; the error reads as the reference's.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+pub fn compile(pattern: &str) -> Result<Regex, String> {
     let problem = |text: &str| format!("error parsing regexp: {text}");
     let translated =
         Translator { chars: pattern.chars().collect(), at: 0, out: String::new(), groups: Vec::new() }

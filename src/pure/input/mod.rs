@@ -1,11 +1,23 @@
 //! Inputs that read nothing of the outside.
 
+mod batched;
 mod broker;
 mod generate;
+mod given;
 mod inproc;
+mod read_until;
 mod resource;
+mod sequence;
 
 use weir_core::registry::InputSpec;
 
 /// Every input of this folder, sorted by name.
-pub(crate) static SPECS: &[&InputSpec] = &[&broker::SPEC, &generate::SPEC, &inproc::SPEC, &resource::SPEC];
+pub(crate) static SPECS: &[&InputSpec] = &[
+    &batched::SPEC,
+    &broker::SPEC,
+    &generate::SPEC,
+    &inproc::SPEC,
+    &read_until::SPEC,
+    &resource::SPEC,
+    &sequence::SPEC,
+];

@@ -3,6 +3,7 @@
 mod broker;
 mod cache;
 mod drop;
+mod drop_on;
 mod fallback;
 mod inproc;
 mod kept;
@@ -10,6 +11,7 @@ mod reject;
 mod reject_errored;
 mod resend;
 mod resource;
+mod retry;
 mod switch;
 mod sync_response;
 
@@ -20,11 +22,13 @@ pub(crate) static SPECS: &[&OutputSpec] = &[
     &broker::SPEC,
     &cache::SPEC,
     &drop::SPEC,
+    &drop_on::SPEC,
     &fallback::SPEC,
     &inproc::SPEC,
     &reject::SPEC,
     &reject_errored::SPEC,
     &resource::SPEC,
+    &retry::SPEC,
     &switch::SPEC,
     &sync_response::SPEC,
 ];

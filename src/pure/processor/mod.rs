@@ -28,7 +28,7 @@ mod switch;
 mod sync_response;
 mod r#try;
 mod try_catch;
-mod unarchive;
+pub(crate) mod unarchive;
 mod r#while;
 
 use crate::{log::Log, scratch::with_scratch};

@@ -19,7 +19,7 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
     build: |_, _| Ok(Box::new(ToTheEnd)),
 };
 
-struct ToTheEnd;
+pub(super) struct ToTheEnd;
 
 impl Scanner for ToTheEnd {
     fn open(&self, _: &str) -> Result<Box<dyn Scan>, Error> {

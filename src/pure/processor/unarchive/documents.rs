@@ -1,6 +1,9 @@
 //! JSON documents one after the other.
 
-use crate::compat::json_error;
+use crate::{
+    compat::json_error,
+    extent::{Extent, blanks},
+};
 use bytes::Bytes;
 use weir_bloblang::{Doc, Numbers, Value};
 
@@ -9,51 +12,14 @@ pub(super) fn parse(content: &Bytes) -> Result<Vec<Value>, String> {
     let mut documents = Vec::new();
     let mut rest = content.clone();
     loop {
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
-        rest = rest.slice(blanks..);
+        rest = rest.slice(blanks(&rest)..);
         if rest.is_empty() {
             return Ok(documents);
         }
-        let document = rest.split_to(length(&rest));
+        let document = rest.split_to(Extent::default().end(&rest, b"").unwrap_or(rest.len()));
         let document = Doc::parse_with(document, Numbers::Float).map_err(|error| json_error(&error))?;
         documents.push(Value::document(&document));
     }
-}
-
-/// How long the document at the beginning is, by its brackets and quotes alone; at least 1.
-fn length(bytes: &[u8]) -> usize {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (at, byte) in bytes.iter().enumerate() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => {
-                    in_string = false;
-                    if depth == 0 {
-                        return at + 1;
-                    }
-                }
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            // Where a bare word ends, the next document begins.
-            b'"' | b'{' | b'[' if depth == 0 && at > 0 => return at,
-            b'"' => in_string = true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return at.max(1),
-            _ => {}
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod csv;
 mod documents;
-mod tar;
+pub(crate) mod tar;
 mod zip;
 
 use super::flag;
@@ -89,9 +89,9 @@ impl Format {
 }
 
 /// A file of an archive.
-struct Entry {
-    name: String,
-    content: Bytes,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) content: Bytes,
 }
 
 struct Unarchive {

@@ -9,53 +9,72 @@ const CUT: &str = "unexpected EOF";
 
 /// The entries of an archive; directories and links are empty ones.
 pub(super) fn read(content: &Bytes) -> Result<Vec<Entry>, String> {
-    let mut rest = content.clone();
-    let mut entries = Vec::new();
-    // What an extended header said of the entry that follows it.
-    let (mut long_name, mut long_size) = (None, None);
-    while !rest.is_empty() {
-        if rest.len() < BLOCK {
-            return Err(CUT.into());
-        }
-        let header = rest.split_to(BLOCK);
-        if header.iter().all(|byte| *byte == 0) {
-            break;
-        }
-        let size = number(header.get(124..136));
-        let checksum = number(header.get(148..156));
-        let (Some(mut size), true) = (size, checksum == Some(sum(&header))) else {
-            return Err(INVALID.into());
-        };
-        let kind = header.get(156).copied().unwrap_or(0);
-        let is_extension = matches!(kind, b'x' | b'g' | b'L' | b'K');
-        if !is_extension && let Some(known) = long_size.take() {
-            size = known;
-        }
-        // Links, devices and directories have no content, whatever their size says.
-        let size =
-            if matches!(kind, b'1'..=b'6') { 0 } else { usize::try_from(size).map_err(|_| INVALID)? };
-        if rest.len() < size {
-            return Err(CUT.into());
-        }
-        let content = rest.split_to(size);
-        let padding = (size.next_multiple_of(BLOCK) - size).min(rest.len());
-        rest = rest.slice(padding..);
-        match kind {
-            b'x' => {
-                for (key, value) in records(&content) {
-                    match key {
-                        "path" => long_name = Some(value.to_owned()),
-                        "size" => long_size = Some(value.parse().map_err(|_| INVALID)?),
-                        _ => {}
+    let (mut reader, mut rest, mut entries) = (Reader::default(), content.clone(), Vec::new());
+    while let Some(entry) = reader.next(&mut rest)? {
+        entries.push(entry);
+    }
+    if reader.ended || rest.is_empty() { Ok(entries) } else { Err(CUT.into()) }
+}
+
+/// Reads entries of what there is of an archive.
+#[derive(Default)]
+pub(crate) struct Reader {
+    /// What an extended header said of the entry that follows it.
+    long_name: Option<String>,
+    long_size: Option<u64>,
+    /// The end of the archive was read.
+    pub(crate) ended: bool,
+}
+
+impl Reader {
+    /// Takes the next entry from `rest`; none while it is incomplete, and at the end.
+    pub(crate) fn next(&mut self, rest: &mut Bytes) -> Result<Option<Entry>, String> {
+        while !self.ended {
+            let Some(header) = rest.get(..BLOCK) else { return Ok(None) };
+            if header.iter().all(|byte| *byte == 0) {
+                self.ended = true;
+                break;
+            }
+            let size = number(header.get(124..136));
+            let checksum = number(header.get(148..156));
+            let (Some(mut size), true) = (size, checksum == Some(sum(header))) else {
+                return Err(INVALID.into());
+            };
+            let kind = header.get(156).copied().unwrap_or(0);
+            let is_extension = matches!(kind, b'x' | b'g' | b'L' | b'K');
+            if !is_extension && let Some(known) = self.long_size {
+                size = known;
+            }
+            // Links, devices and directories have no content, whatever their size says.
+            let size =
+                if matches!(kind, b'1'..=b'6') { 0 } else { usize::try_from(size).map_err(|_| INVALID)? };
+            let end = BLOCK.checked_add(size).ok_or(INVALID)?;
+            if rest.len() < end {
+                return Ok(None);
+            }
+            let (name, content) = (name(header), rest.slice(BLOCK..end));
+            let padded = end.checked_next_multiple_of(BLOCK).ok_or(INVALID)?;
+            *rest = rest.slice(padded.min(rest.len())..);
+            match kind {
+                b'x' => {
+                    for (key, value) in records(&content) {
+                        match key {
+                            "path" => self.long_name = Some(value.to_owned()),
+                            "size" => self.long_size = Some(value.parse().map_err(|_| INVALID)?),
+                            _ => {}
+                        }
                     }
                 }
+                b'L' => self.long_name = Some(text(&content)),
+                b'g' | b'K' => {}
+                _ => {
+                    self.long_size = None;
+                    return Ok(Some(Entry { name: self.long_name.take().unwrap_or(name), content }));
+                }
             }
-            b'L' => long_name = Some(text(&content)),
-            b'g' | b'K' => {}
-            _ => entries.push(Entry { name: long_name.take().unwrap_or_else(|| name(&header)), content }),
         }
+        Ok(None)
     }
-    Ok(entries)
 }
 
 /// The text before the first zero.

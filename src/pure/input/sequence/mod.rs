@@ -1,0 +1,241 @@
+//! `sequence`: several inputs one after the other, their messages joined where that is asked for.
+
+mod join;
+
+use super::given::Given;
+use async_trait::async_trait;
+use join::{Joiner, Merge};
+use serde::Deserialize;
+use std::{collections::VecDeque, sync::Arc};
+use tokio_util::sync::CancellationToken;
+use weir_bloblang::Message;
+use weir_core::{
+    ack::{Failure, Origin},
+    build_error::BuildError,
+    field::Field,
+    frame::{Frame, MAX_BATCHES},
+    input::{Input, InputComponent, Next},
+    node::Node,
+    registry::InputSpec,
+    spec::{Body, Example, Status},
+};
+
+pub(super) static SPEC: InputSpec = InputSpec {
+    name: "sequence",
+    summary: "Reads from several inputs, one after the other.",
+    description: "The next input begins when the one before has ended and everything it gave is delivered. With a join, messages \
+                  with the same text at `id_path` become one; all others are dropped. What is to be joined is acknowledged \
+                  as soon as it is read, and held in memory: it is lost with the process.",
+    status: Status::Stable,
+    body: Body::Fields(&[
+        Field::object(
+            "sharded_join",
+            "How messages of the inputs are joined.",
+            &[
+                Field::string(
+                    "type",
+                    "`full-outer`: everything is given at the end; `outer`: what the last input has is given, with what \
+                     those before it had of the same id.",
+                )
+                .options(&["none", "full-outer", "outer", "full-outter", "outter"])
+                .default("none"),
+                Field::string("id_path", "Dot path of the id, a text.").default("''"),
+                Field::int("iterations", "Accepted for old configs: all ids are joined in one pass.").default("1"),
+                Field::string(
+                    "merge_strategy",
+                    "What becomes of a field that two messages have: both values in an array, the new or the old one.",
+                )
+                .options(&["array", "replace", "keep"])
+                .default("array"),
+            ],
+        )
+        .advanced(),
+        Field::input("inputs", "The inputs, in order.").list(),
+    ]),
+    examples: &[Example {
+        title: "An end mark",
+        config: "inputs: [ { generate: { count: 2, mapping: 'root = 1' } }, { generate: { count: 1, mapping: 'root = \"end\"' } } ]",
+    }],
+    build: |node, context| {
+        let config: Config = node.read()?;
+        if config.inputs.is_empty() {
+            return Err(BuildError::new("requires at least one child input"));
+        }
+        let joiner = config.sharded_join.joiner().map_err(|error| error.context("invalid sharded join config"))?;
+        let mut inputs = VecDeque::with_capacity(config.inputs.len());
+        for (index, input) in config.inputs.iter().enumerate() {
+            inputs.push_back(context.input(&format!("sequence.inputs.{index}"), input)?);
+        }
+        let stops = Stops { soft: context.environment().soft_stop.clone(), hard: context.environment().hard_stop.clone() };
+        Ok(InputComponent::Node(match joiner {
+            None => Box::new(Sequence { inputs, stops }),
+            Some(joiner) => {
+                Box::new(Joined { inputs, joiner, given: Arc::default(), ready: VecDeque::new(), flushed: false, stops })
+            }
+        }))
+    },
+};
+
+#[derive(Deserialize)]
+struct Config {
+    sharded_join: Join,
+    #[serde(default)]
+    inputs: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Join {
+    r#type: String,
+    id_path: String,
+    iterations: i64,
+    merge_strategy: String,
+}
+
+impl Join {
+    fn joiner(&self) -> Result<Option<Joiner>, BuildError> {
+        let only_last = match self.r#type.as_str() {
+            "none" => return Ok(None),
+            "full-outer" | "full-outter" => false,
+            "outer" | "outter" => true,
+            other => return Err(BuildError::new(format!("join type '{other}' was not recognised"))),
+        };
+        if self.id_path.is_empty() {
+            return Err(BuildError::new("the id path must not be empty"));
+        }
+        if self.iterations <= 0 {
+            return Err(BuildError::new(format!("invalid number of iterations: {}", self.iterations)));
+        }
+        let merge = match self.merge_strategy.as_str() {
+            "array" => Merge::Array,
+            "replace" => Merge::Replace,
+            "keep" => Merge::Keep,
+            other => return Err(BuildError::new(format!("merge strategy '{other}' was not recognised"))),
+        };
+        Ok(Some(Joiner::new(&self.id_path, merge, only_last)))
+    }
+}
+
+struct Stops {
+    soft: CancellationToken,
+    hard: CancellationToken,
+}
+
+/// Inputs one after the other.
+struct Sequence {
+    inputs: VecDeque<Box<dyn Input>>,
+    stops: Stops,
+}
+
+#[async_trait]
+impl Input for Sequence {
+    async fn next(&mut self) -> Next {
+        loop {
+            let Some(current) = self.inputs.front_mut() else { return Next::End };
+            match current.next().await {
+                Next::End => {}
+                next => return next,
+            }
+            // Closed while it is still in its place: a dropped future closes it again.
+            current.close().await;
+            self.inputs.pop_front();
+            if self.stops.soft.is_cancelled() {
+                return Next::End;
+            }
+        }
+    }
+
+    fn replays(&self) -> bool {
+        self.inputs.iter().all(|input| input.replays())
+    }
+
+    async fn close(&mut self) {
+        while let Some(input) = self.inputs.front_mut() {
+            input.close().await;
+            self.inputs.pop_front();
+        }
+    }
+}
+
+/// Inputs whose messages are joined.
+struct Joined {
+    inputs: VecDeque<Box<dyn Input>>,
+    joiner: Joiner,
+    given: Arc<Given>,
+    /// Joined messages that are to be given.
+    ready: VecDeque<Message>,
+    flushed: bool,
+    stops: Stops,
+}
+
+/// The origin of joined messages: what they were made of is acknowledged.
+struct Nowhere;
+
+impl Origin for Nowhere {
+    fn settle(&self, _: u32, _: Result<(), Failure>) {}
+}
+
+impl Joined {
+    /// Reads on; false once all inputs have ended.
+    async fn read(&mut self) -> bool {
+        let last = self.inputs.len() == 1;
+        let Some(current) = self.inputs.front_mut() else { return false };
+        match current.next().await {
+            Next::Frame(frame) => {
+                self.ready
+                    .extend(frame.messages().iter().filter_map(|message| self.joiner.add(message, last)));
+                frame.deliver();
+            }
+            Next::Flush => {}
+            Next::End => {
+                current.close().await;
+                self.inputs.pop_front();
+                if self.inputs.is_empty() {
+                    self.ready.extend(self.joiner.finish());
+                }
+            }
+        }
+        true
+    }
+
+    fn batches(&mut self) -> Option<Frame> {
+        let mut frame = Frame::new(Arc::new(Nowhere));
+        let count = self.ready.len().min(MAX_BATCHES);
+        for (slot, message) in (0..).zip(self.ready.drain(..count)) {
+            frame.push([message], slot);
+        }
+        (!frame.is_empty()).then_some(frame)
+    }
+}
+
+#[async_trait]
+impl Input for Joined {
+    async fn next(&mut self) -> Next {
+        loop {
+            if let Some(frame) = self.batches() {
+                self.flushed = false;
+                return Next::Frame(self.given.pass(frame, true));
+            }
+            if self.stops.soft.is_cancelled() || !self.read().await {
+                break;
+            }
+        }
+        if self.given.is_settled() {
+            return Next::End;
+        }
+        if !std::mem::replace(&mut self.flushed, true) {
+            return Next::Flush;
+        }
+        tokio::select! {
+            () = self.stops.hard.cancelled() => Next::End,
+            frame = self.given.again() => frame.map_or(Next::End, Next::Frame),
+        }
+    }
+
+    async fn close(&mut self) {
+        self.given.close();
+        while let Some(input) = self.inputs.front_mut() {
+            input.close().await;
+            self.inputs.pop_front();
+        }
+    }
+}
