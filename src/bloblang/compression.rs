@@ -77,11 +77,13 @@ impl Algorithm {
             Self::Flate => inflate(bytes, most).map(|(out, _)| out),
             Self::Gzip => gunzip(bytes, most),
             Self::Zlib => unzlib(bytes, most),
+            Self::Bzip2 if bytes.len() < 2 => Err(CUT.to_owned()),
             Self::Bzip2 if !bytes.is_empty() && !bytes.starts_with(b"BZ") => {
                 Err("bzip2 data invalid: bad magic value".to_owned())
             }
             Self::Bzip2 => read(bzip2::read::MultiBzDecoder::new(bytes), most, "bzip2 data invalid"),
             Self::Lz4 if bytes.is_empty() => Ok(Vec::new()),
+            Self::Lz4 if bytes.len() < 4 => Err(CUT.to_owned()),
             Self::Lz4 if !bytes.starts_with(&LZ4_MAGIC) => Err("lz4: bad magic number".to_owned()),
             Self::Lz4 => read(lz4_flex::frame::FrameDecoder::new(bytes), most, "lz4"),
             Self::Snappy => {
@@ -90,6 +92,11 @@ impl Algorithm {
                     return Err(too_large(most));
                 }
                 snap::raw::Decoder::new().decompress_vec(bytes).map_err(corrupt)
+            }
+            Self::Zstd if bytes.is_empty() => Ok(Vec::new()),
+            Self::Zstd if bytes.len() < 4 => Err(CUT.to_owned()),
+            Self::Zstd if !bytes.starts_with(&ZSTD_MAGIC) => {
+                Err("invalid input: magic number mismatch".to_owned())
             }
             Self::Zstd => {
                 let decoder = zstd::stream::read::Decoder::new(bytes).map_err(|error| error.to_string())?;
@@ -100,6 +107,7 @@ impl Algorithm {
 }
 
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const CUT: &str = "unexpected EOF";
 
 fn too_large(most: usize) -> String {

@@ -7,6 +7,8 @@ mod branch;
 mod cache;
 mod cached;
 mod catch;
+mod compress;
+mod decompress;
 mod dedupe;
 mod for_each;
 mod group_by;
@@ -48,6 +50,8 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &cache::SPEC,
     &cached::SPEC,
     &catch::SPEC,
+    &compress::SPEC,
+    &decompress::SPEC,
     &dedupe::SPEC,
     &for_each::SPEC,
     &group_by::SPEC,

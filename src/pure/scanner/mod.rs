@@ -2,6 +2,7 @@
 
 mod chunker;
 mod csv;
+mod decompress;
 mod documents;
 mod json_array;
 mod json_documents;
@@ -20,6 +21,7 @@ use weir_core::registry::ScannerSpec;
 pub(crate) static SPECS: &[&ScannerSpec] = &[
     &chunker::SPEC,
     &csv::SPEC,
+    &decompress::SPEC,
     &json_array::SPEC,
     &json_documents::SPEC,
     &lines::SPEC,
