@@ -499,7 +499,9 @@ impl Builder<'_, '_> {
     ) -> Result<B, BuildError> {
         let (chosen, _, mut builder) = self.choose(kind, at, node)?;
         let spec = spec(&builder.engine.registry, chosen.name).ok_or_else(|| unknown(kind, chosen.name))?;
-        spec.build(&chosen.body, &mut builder).map_err(|error| builder.placed(kind, error))
+        // A scanner is part of its input, which the error then names.
+        spec.build(&chosen.body, &mut builder)
+            .map_err(|error| if kind == Kind::Scanner { error } else { builder.placed(kind, error) })
     }
 
     fn batching_series(&mut self) -> Arc<Series> {
