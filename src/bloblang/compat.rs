@@ -13,6 +13,7 @@ mod print;
 pub(crate) mod regex;
 pub(crate) mod sort;
 pub(crate) mod strftime;
+pub(crate) mod xml;
 pub(crate) mod yaml;
 
 pub(crate) use json::{first_document, json_error};

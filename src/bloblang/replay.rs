@@ -19,6 +19,12 @@ pub fn replay(case: &str) -> Result<(), String> {
     let got = run(&case);
     match (member(&expect, "parse_error").as_str(), got) {
         (Some(want), Err(got)) if want == got => Ok(()),
+        // What is known from documentation alone says not where.
+        (Some(want), Err(got))
+            if !want.starts_with("line ") && got.split_once(": ").is_some_and(|(_, text)| want == text) =>
+        {
+            Ok(())
+        }
         (Some(want), Err(got)) => Err(format!("want parse error {want}\n got parse error {got}")),
         (Some(want), Ok(_)) => Err(format!("want parse error {want}\n got none")),
         (None, Err(got)) => Err(format!("want results\n got parse error {got}")),
@@ -171,13 +177,14 @@ mod tests {
     use std::panic::catch_unwind;
 
     /// Cases that passed when this was last raised.
-    const FLOOR: usize = 1880;
+    const FLOOR: usize = 1896;
 
-    /// With `WEIR_CASES` set, prints every case that fails; a number prints only that case of the file.
+    /// With `WEIR_CASES` set, prints every case that fails; with `WEIR_FILE`, replays those of another file.
     #[test]
     fn recorded_cases() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/conformance/bloblang.jsonl");
-        let cases = std::fs::read_to_string(path).unwrap();
+        let other = std::env::var("WEIR_FILE").ok();
+        let cases = std::fs::read_to_string(other.as_deref().unwrap_or(path)).unwrap();
         let show = std::env::var("WEIR_CASES").ok();
         let (mut passed, mut panicked, mut total) = (0, Vec::new(), 0);
         for (n, case) in cases.lines().enumerate() {
@@ -192,8 +199,8 @@ mod tests {
                 Err(_) => panicked.push(n + 1),
             }
         }
-        println!("bloblang.jsonl: {passed} of {total}");
+        println!("{}: {passed} of {total}", other.as_deref().unwrap_or("bloblang.jsonl"));
         assert!(panicked.is_empty(), "cases that panicked: {panicked:?}");
-        assert!(passed >= FLOOR, "{passed} cases pass, fewer than the {FLOOR} of before");
+        assert!(other.is_some() || passed >= FLOOR, "{passed} cases pass, fewer than the {FLOOR} of before");
     }
 }

@@ -1,6 +1,7 @@
 //! Functions, a file a family. Those that look at the message are with the evaluator.
 #![expect(clippy::unnecessary_wraps, reason = "all functions have one signature")]
 
+mod fake;
 mod general;
 mod ids;
 mod outside;
@@ -10,4 +11,5 @@ use crate::spec::Spec;
 pub(crate) use random::uuid;
 
 /// All families.
-pub(crate) static FUNCTIONS: &[&[Spec]] = &[general::FAMILY, ids::FAMILY, outside::FAMILY, random::FAMILY];
+pub(crate) static FUNCTIONS: &[&[Spec]] =
+    &[fake::FAMILY, general::FAMILY, ids::FAMILY, outside::FAMILY, random::FAMILY];

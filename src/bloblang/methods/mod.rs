@@ -15,21 +15,34 @@ mod compression;
 mod csv;
 mod encoding;
 mod escape;
+#[cfg(feature = "geoip")]
+mod geoip;
 mod hash;
 mod ids;
 mod infer;
 mod json;
+mod json_path;
+mod json_path_filter;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(feature = "jwt")]
+mod jwt_keys;
 mod logfmt;
+mod markup;
 mod msgpack;
 mod numbers;
 mod objects;
+#[cfg(feature = "passwords")]
+mod passwords;
 mod regex;
 mod schema;
+mod segments;
 mod sorting;
 mod strings;
 mod target;
 mod time;
 mod url;
+mod xml;
 mod yaml;
 
 use crate::spec::Spec;
@@ -52,8 +65,18 @@ pub(crate) static METHODS: &[&[Spec]] = &[
     ids::FAMILY,
     infer::FAMILY,
     json::FAMILY,
+    json_path::FAMILY,
     logfmt::FAMILY,
     msgpack::FAMILY,
+    #[cfg(feature = "geoip")]
+    geoip::FAMILY,
+    #[cfg(feature = "jwt")]
+    jwt::FAMILY,
+    #[cfg(feature = "passwords")]
+    passwords::FAMILY,
+    markup::FAMILY,
+    segments::FAMILY,
+    xml::FAMILY,
     numbers::FAMILY,
     objects::FAMILY,
     regex::FAMILY,
