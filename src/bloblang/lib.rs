@@ -1,5 +1,7 @@
 //! The Bloblang mapping language: values, parser, compiler, evaluator.
 
+#[cfg(test)]
+mod catalogue;
 mod compat;
 mod compile;
 #[cfg(feature = "compression")]
@@ -8,6 +10,8 @@ mod environment;
 mod error;
 mod eval;
 mod functions;
+#[cfg(test)]
+mod generate;
 mod interpolate;
 mod json;
 mod message;
@@ -17,6 +21,8 @@ mod number;
 mod object;
 mod parse;
 mod program;
+#[cfg(test)]
+mod properties;
 pub mod replay;
 pub mod spec;
 mod stack;

@@ -106,7 +106,7 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         &[
             Param::new("min", COUNT, "Where it begins.").default(Default::Int(1)),
             Param::new("max", COUNT, "Where it ends.").default(Default::Int(i64::MAX)),
-            Param::new("set", COUNT, "A number sets it, null reads it, a deletion resets it.").optional(),
+            Param::query("set", "A number sets it, null reads it, a deletion resets it.").optional(),
         ],
         counter,
     )

@@ -15,7 +15,8 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::plugin(
         "parse_xml",
         "Parses XML into an object.",
-        &[Param::bool("cast", "Whether texts that are numbers or booleans become such.").optional()],
+        &[Param::bool("cast", "Whether texts that are numbers or booleans become such.")
+            .default(Default::Bool(false))],
         parse_xml,
     ),
     Spec::plugin("format_xml", "Writes an object as XML; texts are not escaped.", FORMAT, format_xml),
