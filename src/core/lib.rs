@@ -28,6 +28,7 @@ mod infer;
 pub mod input;
 pub mod kind;
 pub mod lint;
+pub mod log;
 pub mod metrics;
 pub mod node;
 pub mod node_serde;

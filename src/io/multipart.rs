@@ -20,8 +20,20 @@ impl Writer {
 
     /// Adds a part.
     pub(crate) fn part(&mut self, content_type: &str, content: &[u8]) {
+        self.part_of(&[("Content-Type", content_type)], content);
+    }
+
+    /// Adds a part with these headers; line breaks in them are left out.
+    pub(crate) fn part_of(&mut self, headers: &[(&str, &str)], content: &[u8]) {
         let lead = if self.body.is_empty() { "" } else { "\r\n" };
-        let head = format!("{lead}--{}\r\nContent-Type: {content_type}\r\n\r\n", self.boundary);
+        let mut head = format!("{lead}--{}\r\n", self.boundary);
+        for (name, value) in headers {
+            head.extend(
+                name.chars().chain(": ".chars()).chain(value.chars()).filter(|c| !matches!(c, '\r' | '\n')),
+            );
+            head.push_str("\r\n");
+        }
+        head.push_str("\r\n");
         self.body.extend_from_slice(head.as_bytes());
         self.body.extend_from_slice(content);
     }

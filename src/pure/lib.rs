@@ -5,7 +5,7 @@ mod cache;
 mod compat;
 mod extent;
 mod input;
-mod log;
+pub(crate) use weir_core::log;
 mod metrics;
 mod output;
 mod processor;

@@ -2,10 +2,12 @@
 
 mod csv;
 mod file;
+mod http_client;
 mod http_server;
 mod stdin;
 
 use weir_core::registry::InputSpec;
 
 /// Every input of this crate, sorted by name.
-pub static SPECS: &[&InputSpec] = &[&csv::SPEC, &file::SPEC, &http_server::SPEC, &stdin::SPEC];
+pub static SPECS: &[&InputSpec] =
+    &[&csv::SPEC, &file::SPEC, &http_client::SPEC, &http_server::SPEC, &stdin::SPEC];

@@ -1,0 +1,8 @@
+//! Processors. One file a component; this table is the only other place that names it.
+
+mod http;
+
+use weir_core::registry::ProcessorSpec;
+
+/// Every processor of this crate, sorted by name.
+pub static SPECS: &[&ProcessorSpec] = &[&http::SPEC];
