@@ -1,6 +1,7 @@
 //! A server of one's own: a port that was free, a state folder that goes away, and an end in any case.
 
 use crate::http::{self, Answer};
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -224,6 +225,12 @@ impl Server {
         assert!(ended.is_some(), "the server does not end: {}", self.log());
     }
 
+    /// Starts anew, no longer through another program.
+    pub(crate) fn start_plainly(&mut self) {
+        self.setup.through.clear();
+        self.start_again();
+    }
+
     /// Starts anew on the same folder; gives back how long it took until requests were answered.
     pub(crate) fn start_again(&mut self) -> Duration {
         self.starts += 1;
@@ -257,3 +264,27 @@ pub(crate) fn copy_stream(from: &Path, to: &Path) -> String {
 /// A stream that makes a message now and then and never ends.
 pub(crate) const ENDLESS: &str =
     "input:\n  generate:\n    interval: 100ms\n    mapping: root = counter()\noutput:\n  drop: {}\n";
+
+/// A cheap stream whose config carries a mark.
+pub(crate) fn idle_stream(mark: &str) -> String {
+    format!("input:\n  generate:\n    interval: 1h\n    mapping: root = \"{mark}\"\noutput:\n  drop: {{}}\n")
+}
+
+/// Lines of `width` bytes each, no two alike.
+pub(crate) fn numbered_lines(count: usize, width: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        writeln!(text, "line {number:07} {:x<fill$}", "", fill = width - 14).unwrap();
+    }
+    text
+}
+
+/// A stream that copies a file, a line in a millisecond or two.
+pub(crate) fn slow_copy(from: &Path, to: &Path) -> String {
+    format!(
+        "input:\n  file:\n    paths: [ {} ]\npipeline:\n  threads: 1\n  processors:\n    - sleep: {{ duration: 1ms }}\n\
+         output:\n  file:\n    path: {}\n    codec: lines\n",
+        from.display(),
+        to.display()
+    )
+}

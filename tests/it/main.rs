@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod contract;
+mod durability;
 mod harness;
 mod http;
 mod recorded;

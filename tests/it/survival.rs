@@ -1,10 +1,9 @@
 //! What survives: kill -9 under load, the first stream of the README, completed runs, and damage to the sled folder.
 
-use crate::harness::{ENDLESS, PATIENCE, Server, eventually};
+use crate::harness::{ENDLESS, PATIENCE, Server, eventually, idle_stream, numbered_lines, slow_copy};
 use crate::http;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,11 +17,6 @@ const IDS_EACH: usize = 3;
 /// How soon a killed server must answer again.
 const UP_AGAIN: Duration = Duration::from_secs(2);
 const SHARED: &str = "shared";
-
-/// A cheap stream whose config carries a mark.
-fn marked(mark: &str) -> String {
-    format!("input:\n  generate:\n    interval: 1h\n    mapping: root = \"{mark}\"\noutput:\n  drop: {{}}\n")
-}
 
 /// The mark of a stream that is there.
 fn mark_of(server: &Server, id: &str) -> Option<String> {
@@ -75,7 +69,7 @@ impl Writer {
         loop {
             self.step += 1;
             let mark = format!("{} {}", self.name, self.step);
-            let (text, at) = (marked(&mark), self.step % (IDS_EACH + 1));
+            let (text, at) = (idle_stream(&mark), self.step % (IDS_EACH + 1));
             let begun = Instant::now();
             let Some(own) = self.own.get_mut(at) else {
                 let answer = send(address, "PUT", SHARED, Some(&text));
@@ -143,25 +137,6 @@ fn check_shared(server: &Server, writers: &[Writer], first: &str, round: usize) 
     }
 }
 
-/// Lines of `width` bytes each, no two alike.
-fn numbered_lines(count: usize, width: usize) -> String {
-    let mut text = String::new();
-    for number in 0..count {
-        writeln!(text, "line {number:07} {:x<fill$}", "", fill = width - 14).unwrap();
-    }
-    text
-}
-
-/// A stream that copies a file, a line in a millisecond or two.
-fn slow_copy(from: &Path, to: &Path) -> String {
-    format!(
-        "input:\n  file:\n    paths: [ {} ]\npipeline:\n  threads: 1\n  processors:\n    - sleep: {{ duration: 1ms }}\n\
-         output:\n  file:\n    path: {}\n    codec: lines\n",
-        from.display(),
-        to.display()
-    )
-}
-
 /// A stream that has not started yet is not active either.
 fn completed(server: &Server, id: &str) -> Option<()> {
     (server.status(id)["phase"] == "Completed").then_some(())
@@ -190,7 +165,7 @@ fn nothing_that_was_answered_is_lost_by_thirty_kills() {
     // So slow that the file flows for as long as servers are killed.
     let flow = slow_copy(&from, &to);
     server.done("POST", "/streams/flow", &flow);
-    server.done("POST", &format!("/streams/{SHARED}"), &marked("first"));
+    server.done("POST", &format!("/streams/{SHARED}"), &idle_stream("first"));
     let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
     let (mut worst, mut flowing, mut total) = (Duration::ZERO, 0, 0);
     for round in 0..KILLS {
@@ -381,12 +356,12 @@ fn configs(server: &Server) -> Vec<(String, Value)> {
 fn a_damaged_sled_folder_loses_nothing() {
     let mut server = Server::start();
     for number in 0..20 {
-        server.done("POST", &format!("/streams/s{number}"), &marked(&format!("first {number}")));
+        server.done("POST", &format!("/streams/s{number}"), &idle_stream(&format!("first {number}")));
     }
     for (round, damage) in DAMAGES.iter().enumerate() {
         // Each run changes, makes and deletes something, so that an old state would be seen.
-        server.done("PUT", &format!("/streams/s{round}"), &marked(&format!("changed {round}")));
-        server.done("POST", &format!("/streams/new{round}"), &marked("new"));
+        server.done("PUT", &format!("/streams/s{round}"), &idle_stream(&format!("changed {round}")));
+        server.done("POST", &format!("/streams/new{round}"), &idle_stream("new"));
         server.done("DELETE", &format!("/streams/s{}", 19 - round), "");
         let before = configs(&server);
         assert_eq!(before.len(), 20);
@@ -400,7 +375,7 @@ fn a_damaged_sled_folder_loses_nothing() {
         assert_eq!(configs(&server), before, "{}: {}", damage.name, server.log());
         println!("{}: up again in {took:?}", damage.name);
         // What is rebuilt takes writes.
-        server.done("PUT", "/streams/new0", &marked(damage.name));
+        server.done("PUT", "/streams/new0", &idle_stream(damage.name));
         assert_eq!(mark_of(&server, "new0").as_deref(), Some(damage.name));
     }
 }

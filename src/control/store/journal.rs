@@ -192,6 +192,10 @@ impl Journal {
             return Err(self.fail(failure("write", &path, &error)));
         }
         if let Err(error) = self.disk.sync(&self.file) {
+            // What is refused must not be there after a restart, which would read it from a page that never got out.
+            if let Err(error) = self.file.set_len(self.length) {
+                tracing::error!(path = %path.display(), %error, "a refused write stays in the journal");
+            }
             return Err(self.fail(StoreError::Failed(format!("sync {}: {error}", path.display()))));
         }
         if self.length == 0 {
