@@ -271,6 +271,7 @@ fn is_timestamp(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
 
     fn position(node: &Node) -> (u32, u32) {
         (node.line(), node.column())
@@ -334,7 +335,7 @@ mod tests {
         let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for level in 1..9 {
             let item = format!("*a{},", level - 1).repeat(10);
-            laughs.push_str(&format!("a{level}: &a{level} [{item}]\n"));
+            writeln!(laughs, "a{level}: &a{level} [{item}]").unwrap();
         }
         assert!(parse(&laughs).unwrap_err().message.contains("aliasing"));
         assert!(parse("a: &a [ *a ]").is_err());

@@ -126,7 +126,7 @@ impl Resources {
         self.processors.find(Kind::Processor, label, |entry| entry.slot.clone())
     }
 
-    pub(crate) fn output(&self, label: &str) -> Result<(Slot<dyn Output>, Vec<Arc<Connection>>), BuildError> {
+    pub(crate) fn output(&self, label: &str) -> Result<Connected<Slot<dyn Output>>, BuildError> {
         self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.connections.clone()))
     }
 
@@ -134,7 +134,7 @@ impl Resources {
         &self,
         label: &str,
         user: &Environment,
-    ) -> Result<(Box<dyn Input>, Vec<Arc<Connection>>), BuildError> {
+    ) -> Result<Connected<Box<dyn Input>>, BuildError> {
         self.inputs.find(Kind::Input, label, |entry| {
             let reader = InputUser { slot: entry.slot.clone(), environment: user.clone() };
             (Box::new(reader) as Box<dyn Input>, entry.connections.clone())
@@ -221,6 +221,9 @@ pub(crate) struct SharedInput {
     input: Mutex<Box<dyn Input>>,
     ended: AtomicBool,
 }
+
+/// What a label stands for, with the connections behind it.
+type Connected<T> = (T, Vec<Arc<Connection>>);
 
 struct InputUser {
     slot: Slot<SharedInput>,

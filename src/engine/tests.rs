@@ -199,7 +199,7 @@ impl Fixture {
 }
 
 async fn ended(running: &Running) -> End {
-    tokio::time::timeout(Duration::from_secs(60), running.wait()).await.expect("the stream does not end")
+    tokio::time::timeout(Duration::from_mins(1), running.wait()).await.expect("the stream does not end")
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,5 +29,4 @@ pub static TABLE: Table = Table {
     rate_limits: rate_limit::SPECS,
     scanners: scanner::SPECS,
     tracers: tracer::SPECS,
-    ..Table::EMPTY
 };

@@ -171,7 +171,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_streams_run_on() {
     server.start_plainly();
     is_as_answered(&server);
     server.done("PUT", "/streams/one", &idle_stream("again"));
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     eventually("the file has flown", limit, || (server.status("flow")["phase"] == "Completed").then_some(()));
     let out = server.read("flow.out");
     let there: std::collections::HashSet<&str> = out.lines().collect();

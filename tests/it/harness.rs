@@ -51,11 +51,6 @@ impl Process {
         self.0.wait().unwrap();
     }
 
-    /// Asks it to end.
-    pub(crate) fn terminate(&self) {
-        signal(self.pid(), "TERM");
-    }
-
     /// Waits for its end; `None` when it runs on.
     pub(crate) fn end_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + limit;

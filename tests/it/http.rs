@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 client: what goes over the wire is exactly what a test says.
 
-use std::io::{self, Read, Write};
+use std::fmt::Write as _;
+use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -57,10 +58,10 @@ fn exchange(
     stream.set_nodelay(true)?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").map_err(io::Error::other)?;
     }
     if let Some(body) = body {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(head, "Content-Length: {}\r\n", body.len()).map_err(io::Error::other)?;
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;

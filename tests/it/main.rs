@@ -3,6 +3,9 @@
 //! Nothing is retried: a test that fails now and then is a fault of the product or of the test. All traffic stays on
 //! the loopback, and every wait has a deadline.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::disallowed_types, reason = "the program under test runs by the real clock")]
+
 mod behaviour;
 mod contract;
 mod durability;

@@ -175,7 +175,7 @@ fn replay(file: &str) {
             (_, todo::Outcome::Either) | (Ok(()), todo::Outcome::Pass) | (Err(_), todo::Outcome::Failure) => {
             }
             (Ok(()), todo::Outcome::Failure) => {
-                wrong.push(format!("{}: passes, but is in todo.txt", case.name))
+                wrong.push(format!("{}: passes, but is in todo.txt", case.name));
             }
             (Err(error), todo::Outcome::Pass) => {
                 wrong.push(format!("{}: {}", case.name, error.chars().take(SHOWN).collect::<String>()));

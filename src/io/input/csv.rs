@@ -94,6 +94,9 @@ struct CsvInput {
     finished: Arc<Finished>,
 }
 
+/// A file that was read from, and what came.
+type Piece = std::io::Result<(File, Vec<u8>)>;
+
 /// A file that is being read.
 struct Table {
     path: PathBuf,
@@ -103,7 +106,7 @@ struct Table {
     named: Metadata,
     names: Vec<Text>,
     wants_header: bool,
-    reading: Option<JoinHandle<std::io::Result<(File, Vec<u8>)>>>,
+    reading: Option<JoinHandle<Piece>>,
 }
 
 /// Files that are read to their end, to be deleted once that is delivered.

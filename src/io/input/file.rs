@@ -143,6 +143,9 @@ struct FileInput {
     ledger: Arc<Ledger>,
 }
 
+/// A file that was read from, and what came.
+type Piece = std::io::Result<(File, Vec<u8>)>;
+
 /// A file that is being read.
 struct Source {
     path: PathBuf,
@@ -157,7 +160,7 @@ struct Source {
     messages: u64,
     /// Messages to pass over, which a checkpoint says are delivered.
     skip: u64,
-    reading: Option<JoinHandle<std::io::Result<(File, Vec<u8>)>>>,
+    reading: Option<JoinHandle<Piece>>,
     ended: bool,
 }
 

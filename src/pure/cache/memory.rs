@@ -191,7 +191,7 @@ mod tests {
     async fn without_compaction_values_live_forever() {
         let cache = memory("20s", "", 1);
         cache.set("k", "v".into(), None).await.unwrap();
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(cache.get("k").await, Ok("v".into()));
     }
 

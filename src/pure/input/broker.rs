@@ -214,7 +214,7 @@ mod tests {
         loop {
             match broker.next().await {
                 Next::Frame(frame) => {
-                    out.push(String::from_utf8_lossy(frame.messages()[0].content()).into_owned())
+                    out.push(String::from_utf8_lossy(frame.messages()[0].content()).into_owned());
                 }
                 Next::Flush => out.push("flush".into()),
                 Next::End => return out,

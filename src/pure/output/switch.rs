@@ -196,7 +196,7 @@ impl Switch {
 fn push(frames: &mut Vec<Frame>, batch: &mut [Message], slot: u32, origin: &Arc<dyn Origin>) {
     let messages = batch.iter_mut().map(mem::take);
     if let Some(last) = frames.last_mut().filter(|last| Arc::ptr_eq(last.origin(), origin)) {
-        last.push(messages, slot)
+        last.push(messages, slot);
     } else {
         let mut frame = Frame::new(Arc::clone(origin));
         frame.push(messages, slot);

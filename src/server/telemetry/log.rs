@@ -100,7 +100,8 @@ impl Lines {
             let quote = always_quoted.contains(&&name)
                 || text.bytes().any(|byte| byte <= b' ' || byte == b'"' || byte == b'=');
             // Writing to a string cannot fail.
-            drop(if quote { write!(line, "{name}={text:?}") } else { write!(line, "{name}={text}") });
+            let _written =
+                if quote { write!(line, "{name}={text:?}") } else { write!(line, "{name}={text}") };
         }
         line.push('\n');
         line

@@ -53,7 +53,8 @@ pub(crate) fn show(bytes: Vec<u8>) -> Value {
     match String::from_utf8(bytes) {
         Ok(text) => Value::String(text),
         Err(error) => {
-            json!({"hex": error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()})
+            let pairs: Vec<String> = error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({"hex": pairs.concat()})
         }
     }
 }

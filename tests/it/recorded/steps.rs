@@ -135,12 +135,9 @@ fn told(step: &Value, place: &Place, answer: &Answer) -> Value {
         got.insert("text".to_owned(), json!(place.calm(&found.join("\n"))));
         return Value::Object(got);
     }
-    let mut value = match serde_json::from_slice(&answer.body) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
-        _ => {
-            got.insert("text".to_owned(), place.calm_value(&show(answer.body.clone())));
-            return Value::Object(got);
-        }
+    let Ok(mut value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_slice(&answer.body) else {
+        got.insert("text".to_owned(), place.calm_value(&show(answer.body.clone())));
+        return Value::Object(got);
     };
     if let (Some(pattern), Some(members)) = (step.get("mask").and_then(Value::as_str), value.as_object_mut())
     {

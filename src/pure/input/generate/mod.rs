@@ -41,7 +41,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         .default("true"),
     ]),
     examples: &[Example { title: "Ten numbers", config: "mapping: root.n = counter()\ncount: 10\ninterval: ''" }],
-    build: |node, _| Ok(InputComponent::Reader(Box::new(Generate::new(node.read()?)?))),
+    build: |node, _| Ok(InputComponent::Reader(Box::new(Generate::new(&node.read()?)?))),
 };
 
 #[derive(Deserialize)]
@@ -121,7 +121,7 @@ impl Pace {
 }
 
 impl Generate {
-    fn new(config: Config) -> Result<Self, BuildError> {
+    fn new(config: &Config) -> Result<Self, BuildError> {
         let pace = Pace::parse(&config.interval)?;
         let mapping = Mapping::parse(&config.mapping)?;
         Ok(Self {
@@ -214,7 +214,7 @@ mod tests {
             batch_size,
             auto_replay_nacks: true,
         };
-        Generate::new(config).unwrap()
+        Generate::new(&config).unwrap()
     }
 
     /// Sizes of the readings in batches, then all contents.
