@@ -4,6 +4,7 @@ use crate::json::JsonError;
 use crate::value::ArrayProblem;
 
 pub(crate) mod duration;
+pub(crate) mod elementary;
 pub(crate) mod html;
 mod json;
 pub(crate) mod layout;

@@ -1,6 +1,8 @@
 //! Compression of whole texts in memory, by the algorithms' names.
 
-use std::io::{Read, Write as _};
+mod lz4;
+
+use std::io::Read;
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -60,7 +62,7 @@ impl Algorithm {
             Self::Zlib => zlib(level, bytes),
             Self::Bzip2 => Err("compression type not recognised: bzip2".to_owned()),
             Self::Lz4 if level > 9 => Err(format!("lz4: invalid compression level: {level}")),
-            Self::Lz4 => lz4(bytes),
+            Self::Lz4 => Ok(lz4::frame(bytes)),
             Self::Snappy => {
                 snap::raw::Encoder::new().compress_vec(bytes).map_err(|error| format!("snappy: {error}"))
             }
@@ -82,8 +84,8 @@ impl Algorithm {
                 Err("bzip2 data invalid: bad magic value".to_owned())
             }
             Self::Bzip2 => read(bzip2::read::MultiBzDecoder::new(bytes), most, "bzip2 data invalid"),
-            Self::Lz4 if bytes.is_empty() => Ok(Vec::new()),
-            Self::Lz4 if bytes.len() < 4 => Err(CUT.to_owned()),
+            Self::Lz4 | Self::Zstd if bytes.is_empty() => Ok(Vec::new()),
+            Self::Lz4 | Self::Zstd if bytes.len() < 4 => Err(CUT.to_owned()),
             Self::Lz4 if !bytes.starts_with(&LZ4_MAGIC) => Err("lz4: bad magic number".to_owned()),
             Self::Lz4 => read(lz4_flex::frame::FrameDecoder::new(bytes), most, "lz4"),
             Self::Snappy => {
@@ -93,8 +95,6 @@ impl Algorithm {
                 }
                 snap::raw::Decoder::new().decompress_vec(bytes).map_err(corrupt)
             }
-            Self::Zstd if bytes.is_empty() => Ok(Vec::new()),
-            Self::Zstd if bytes.len() < 4 => Err(CUT.to_owned()),
             Self::Zstd if !bytes.starts_with(&ZSTD_MAGIC) => {
                 Err("invalid input: magic number mismatch".to_owned())
             }
@@ -123,14 +123,6 @@ fn read(decoder: impl Read, most: usize, name: &str) -> Result<Vec<u8>, String> 
         _ => format!("{name}: {error}"),
     })?;
     if out.len() > most { Err(too_large(most)) } else { Ok(out) }
-}
-
-fn lz4(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
-    let info = FrameInfo::new().block_size(BlockSize::Max4MB).content_checksum(true);
-    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
-    encoder.write_all(bytes).map_err(|error| format!("lz4: {error}"))?;
-    encoder.finish().map_err(|error| format!("lz4: {error}"))
 }
 
 /// Texts shorter than this are stored, as the reference does, unless the level asks for more.

@@ -57,7 +57,7 @@ impl Case {
 
     /// Fails with what was wanted and what came.
     fn check(&self, file: &str) -> Result<(), String> {
-        if file == "bloblang" {
+        if file.starts_with("bloblang") {
             return catch_unwind(|| weir_bloblang::replay::replay(&self.line))
                 .unwrap_or_else(|_| Err("it panics".to_owned()));
         }
@@ -189,6 +189,10 @@ fn replay(file: &str) {
 #[test]
 fn bloblang() {
     replay("bloblang");
+    // The reference's own examples are not kept here.
+    if folder().join("bloblang_examples.jsonl").exists() {
+        replay("bloblang_examples");
+    }
 }
 
 #[test]

@@ -1,6 +1,18 @@
 //! Durations such as `1h30m`.
 
-use super::quote;
+/// Text in quotes, with all but printable ASCII as bytes.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' | 0x7f => out.push(char::from(byte)),
+            other => out.extend(format!("\\x{other:02x}").chars()),
+        }
+    }
+    out.push('"');
+    out
+}
 
 const UNITS: &[(&str, f64)] = &[
     ("ns", 1.0),

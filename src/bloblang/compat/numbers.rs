@@ -131,7 +131,7 @@ fn log2(value: f64) -> f64 {
     if fraction.to_bits() == 0.5f64.to_bits() {
         return f64::from(exponent - 1);
     }
-    fraction.ln() * std::f64::consts::LOG2_E + f64::from(exponent)
+    super::elementary::log(fraction) * std::f64::consts::LOG2_E + f64::from(exponent)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) fn parse(text: &str, cast: bool) -> Result<Value, String> {
             Some(Token::Start(tag)) => {
                 let mut object = Object::new();
                 let name = tag.name;
-                object.insert(name, reader.element(tag, 0)?);
+                object.insert(name, reader.element(&tag, 0)?);
                 return Ok(object.into());
             }
             Some(Token::End(name)) => return Err(reader.syntax(&format!("unexpected end element </{name}>"))),
@@ -71,16 +71,12 @@ impl<'a> Reader<'a> {
 
     /// Text up to a mark, which is passed over.
     fn until(&mut self, mark: &str) -> Result<&'a str, String> {
-        match self.rest.split_once(mark) {
-            Some((before, after)) => {
-                self.rest = after;
-                Ok(before)
-            }
-            None => {
-                self.rest = "";
-                Err(self.cut())
-            }
+        if let Some((before, after)) = self.rest.split_once(mark) {
+            self.rest = after;
+            return Ok(before);
         }
+        self.rest = "";
+        Err(self.cut())
     }
 
     fn skip(&mut self, mark: &str) -> bool {
@@ -248,7 +244,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn element(&mut self, tag: Tag<'a>, depth: usize) -> Result<Value, String> {
+    fn element(&mut self, tag: &Tag<'a>, depth: usize) -> Result<Value, String> {
         if depth > MAX_DEPTH {
             return Err(format!("elements nested deeper than {MAX_DEPTH}"));
         }
@@ -258,7 +254,10 @@ impl<'a> Reader<'a> {
             members.insert(format!("-{name}"), value);
         }
         let mut alone = None;
-        while !tag.closed {
+        loop {
+            if tag.closed {
+                break;
+            }
             // Whatever is wrong within an element is reported as coming from its tokens.
             let token = self.token().map_err(|error| format!("xml.Decoder.Token() - {error}"))?;
             match token {
@@ -281,7 +280,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(Token::Start(child)) => {
                     let name = Text::from(child.name);
-                    let value = deep(|| self.element(child, depth + 1))?;
+                    let value = deep(|| self.element(&child, depth + 1))?;
                     match members.get_mut(name.as_bytes()) {
                         None => members.insert(name, value),
                         Some(existing) => match existing.array_mut() {

@@ -4,7 +4,7 @@ mod emit;
 mod load;
 
 pub(crate) use emit::format;
-pub(crate) use load::parse;
+pub(crate) use load::{parse, readable};
 
 use crate::timestamp::Timestamp;
 use crate::value::Value;

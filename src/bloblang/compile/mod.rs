@@ -266,7 +266,11 @@ impl Expr {
             Self::Match(_) => "match expression".into(),
             Self::Lambda(lambda) => lambda.body.source(),
             Self::Map(map) => map.1.source(),
-            Self::Call(call) => call.describe(),
+            Self::Call(call) => match &*call.args {
+                // What a query was run on is what failed.
+                [Arg::Query(query)] if call.spec.name == "map" => query.0.source(),
+                _ => call.describe(),
+            },
         }
     }
 

@@ -84,6 +84,11 @@ fn show(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        Kind::Timestamp => {
+            if let Value::Timestamp(time) = value {
+                out.push_str(&crate::compat::layout::format(time, "2006-01-02 15:04:05.999999999 -0700 MST"));
+            }
+        }
         Kind::Null | Kind::Delete | Kind::Nothing => out.push_str("<nil>"),
         _ => out.push_str(&value.to_text().as_str()),
     }

@@ -151,7 +151,7 @@ fn hexadecimal(random: &mut ThreadRng, bytes: usize, between: &str, group: usize
         if at > 0 && at % group == 0 {
             out.push_str(between);
         }
-        out.push_str(&format!("{:02x}", random.random::<u8>()));
+        out.extend(format!("{:02x}", random.random::<u8>()).chars());
     }
     out
 }

@@ -121,7 +121,14 @@ fn decode_base64(text: &[u8], alphabet: &alphabet::Alphabet, padded: bool) -> Re
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(mode).with_decode_allow_trailing_bits(true);
     let plain: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
-    GeneralPurpose::new(alphabet, config).decode(&plain).map_err(|error| {
+    let decoder = GeneralPurpose::new(alphabet, config);
+    // Whole groups come first; only then it counts that the last one is cut.
+    let whole = if padded { plain.len() / 4 * 4 } else { plain.len() };
+    let result = decoder.decode(plain.get(..whole).unwrap_or_default());
+    if whole < plain.len() && result.is_ok() {
+        return Err(Fault::new("unexpected EOF"));
+    }
+    result.map_err(|error| {
         let text = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
                 format!("illegal base64 data at input byte {at}")

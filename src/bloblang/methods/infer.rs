@@ -104,10 +104,9 @@ fn number_type(value: &Value) -> Result<(u8, &'static str), Problem> {
         Value::Int(_) => return Ok((3, "INT64")),
         Value::Float(_) => return Ok((5, "FLOAT64")),
         Value::Narrow(Narrow::Float32(_)) => return Ok((4, "FLOAT32")),
-        Value::Uint(_) => {}
         Value::Narrow(_) if crate::eval::go_type(value) == "int" => return Ok((3, "INT64")),
         Value::Narrow(_) if crate::eval::go_type(value) == "int32" => return Ok((2, "INT32")),
-        Value::Narrow(_) => {}
+        Value::Uint(_) | Value::Narrow(_) => {}
         _ => match value.as_number() {
             Some(Num::Int(_)) => return Ok((3, "INT64")),
             Some(_) => return Ok((5, "FLOAT64")),

@@ -1,4 +1,4 @@
-//! JSONPath.
+//! `JSONPath`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Expressions of JSONPath: in filters, and around paths.
+//! Expressions of `JSONPath`: in filters, and around paths.
 
 use regex::bytes::Regex;
 

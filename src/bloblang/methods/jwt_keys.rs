@@ -75,7 +75,7 @@ pub(super) enum Private {
 impl Private {
     pub(super) fn decode(algorithm: Algorithm, secret: &[u8]) -> Result<Self, String> {
         let curve = || pem(secret).map(|(label, der)| (label == "EC PRIVATE KEY", der));
-        let unfit = |_| "invalid key: not of the algorithm's curve".to_owned();
+        let unfit = |()| "invalid key: not of the algorithm's curve".to_owned();
         let rsa = |encoding| {
             let (label, der) = pem(secret)?;
             let key = if label == "RSA PRIVATE KEY" {

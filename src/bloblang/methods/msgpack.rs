@@ -1,4 +1,4 @@
-//! MessagePack.
+//! `MessagePack`.
 
 use super::target::raw_bytes;
 use crate::error::Fault;
@@ -70,13 +70,14 @@ fn write(cx: &mut Cx<'_>, value: &Value, out: &mut Vec<u8>, depth: usize) -> Res
                 out.extend_from_slice(&number.to_be_bytes());
             }
             (_, Some(Num::Int(number))) => int(out, number),
-            (_, Some(Num::Uint(number))) => match i64::try_from(number) {
-                Ok(number) => int(out, number),
-                Err(_) => {
+            (_, Some(Num::Uint(number))) => {
+                if let Ok(number) = i64::try_from(number) {
+                    int(out, number);
+                } else {
                     out.push(0xcf);
                     out.extend_from_slice(&number.to_be_bytes());
                 }
-            },
+            }
             (_, Some(Num::Float(number))) => {
                 out.push(0xcb);
                 out.extend_from_slice(&number.to_be_bytes());
@@ -113,7 +114,7 @@ fn write(cx: &mut Cx<'_>, value: &Value, out: &mut Vec<u8>, depth: usize) -> Res
 fn int(out: &mut Vec<u8>, number: i64) {
     let bytes = number.to_be_bytes();
     let (head, width) = match number {
-        0..=0x7f | -32..=-1 => (None, 1),
+        -32..=0x7f => (None, 1),
         0x80..=0xff => (Some(0xcc), 1),
         0x100..=0xffff => (Some(0xcd), 2),
         0x1_0000..=0xffff_ffff => (Some(0xce), 4),

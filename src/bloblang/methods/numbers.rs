@@ -81,7 +81,7 @@ fn round(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
 }
 
 fn log(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(Value::Float(plain(&target)?.to_f64().ln()))
+    Ok(Value::Float(compat::elementary::log(plain(&target)?.to_f64())))
 }
 
 fn log10(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
@@ -161,15 +161,15 @@ fn pow(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
 }
 
 fn sin(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(Value::Float(float(&target)?.sin()))
+    Ok(Value::Float(compat::elementary::sin(float(&target)?)))
 }
 
 fn cos(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(Value::Float(float(&target)?.cos()))
+    Ok(Value::Float(compat::elementary::cos(float(&target)?)))
 }
 
 fn tan(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(Value::Float(float(&target)?.tan()))
+    Ok(Value::Float(compat::elementary::tan(float(&target)?)))
 }
 
 const DECIMALS: &str = "if you intend to round the value then call `.round()` explicitly before this cast";

@@ -122,7 +122,30 @@ fn re_match(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
 fn re_find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
-    Ok(pattern(args)?.regex.find_iter(&text.bytes).map(|found| string(found.as_bytes())).collect())
+    Ok(pattern(args)?
+        .regex
+        .find_iter(&text.bytes)
+        .filter(|found| is_whole(&text.bytes, found))
+        .map(|found| string(found.as_bytes()))
+        .collect())
+}
+
+/// Whether a match is none of nothing within a character.
+fn is_whole(text: &[u8], found: &regex::bytes::Match<'_>) -> bool {
+    let (before, after) = text.split_at_checked(found.start()).unwrap_or((text, b""));
+    if !found.is_empty() || after.first().is_none_or(|byte| byte & 0xc0 != 0x80) {
+        return true;
+    }
+    // At most three bytes of the character are before it.
+    let from = before.iter().rev().take(3).position(|byte| byte & 0xc0 != 0x80);
+    let Some(start) = from.and_then(|back| before.len().checked_sub(back + 1)) else { return true };
+    let character = text.get(start..).unwrap_or_default().utf8_chunks().next();
+    let len = character.and_then(|chunk| chunk.valid().chars().next()).map_or(1, char::len_utf8);
+    start + len <= found.start()
+}
+
+fn is_whole_group(text: &[u8], captures: &Captures<'_>) -> bool {
+    captures.get(0).is_none_or(|found| is_whole(text, &found))
 }
 
 /// The text of each group, empty where it took no part.
@@ -133,7 +156,8 @@ fn groups<'a>(captures: &'a Captures<'a>) -> impl Iterator<Item = &'a [u8]> {
 fn re_find_all_submatch(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
-    let found = pattern(args)?.regex.captures_iter(&text.bytes);
+    let found =
+        pattern(args)?.regex.captures_iter(&text.bytes).filter(|found| is_whole_group(&text.bytes, found));
     Ok(found.map(|captures| groups(&captures).map(string).collect()).collect())
 }
 
@@ -160,7 +184,7 @@ fn re_find_all_object(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
     let pattern = pattern(args)?;
-    let found = pattern.regex.captures_iter(&text.bytes);
+    let found = pattern.regex.captures_iter(&text.bytes).filter(|found| is_whole_group(&text.bytes, found));
     Ok(found.map(|captures| group_object(pattern, &captures, text.is_bytes())).collect())
 }
 
@@ -186,11 +210,13 @@ fn re_replace_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Val
         if out.len() > super::strings::MAX_BYTES { Err(Fault::new("result is too large")) } else { Ok(()) }
     };
     if literal {
-        for found in pattern.regex.find_iter(&text.bytes) {
+        for found in pattern.regex.find_iter(&text.bytes).filter(|found| is_whole(&text.bytes, found)) {
             replace(found.start(), found.end(), None)?;
         }
     } else {
-        for captures in pattern.regex.captures_iter(&text.bytes) {
+        for captures in
+            pattern.regex.captures_iter(&text.bytes).filter(|found| is_whole_group(&text.bytes, found))
+        {
             if let Some(found) = captures.get(0) {
                 replace(found.start(), found.end(), Some(&captures))?;
             }

@@ -80,13 +80,11 @@ impl Writer<'_, '_> {
         self.line(depth);
         self.out.push('<');
         self.out.push_str(name);
-        match value.to_object() {
-            Some(object) => self.members(name, &object, depth),
-            None => {
-                self.text(name, value);
-                Ok(())
-            }
+        if let Some(object) = value.to_object() {
+            return self.members(name, &object, depth);
         }
+        self.text(name, value);
+        Ok(())
     }
 
     /// The rest of an element that holds but a text.
@@ -116,7 +114,7 @@ impl Writer<'_, '_> {
             match key.strip_prefix('-') {
                 Some(attribute) if scalar && !attribute.is_empty() => {
                     let value = member.to_text();
-                    self.out.push_str(&format!(" {attribute}=\"{}\"", value.as_str()));
+                    self.out.extend([" ", attribute, "=\"", &value.as_str(), "\""]);
                 }
                 _ if scalar && key == "#text" => text = Some(member),
                 _ => children.push((key, member)),

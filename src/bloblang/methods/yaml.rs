@@ -15,7 +15,9 @@ pub(super) static FAMILY: &[Spec] = &[
 fn parse_yaml(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 8)?;
-    yaml::parse(&text.str()).map_err(|error| Fault::new(format!("failed to parse value as YAML: {error}")))
+    yaml::readable(&text.bytes)
+        .and_then(yaml::parse)
+        .map_err(|error| Fault::new(format!("failed to parse value as YAML: {error}")))
 }
 
 fn format_yaml(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {

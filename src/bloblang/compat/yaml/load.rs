@@ -30,6 +30,25 @@ struct Loader {
     expanded: usize,
 }
 
+/// The text of bytes, unless something in it has no place in YAML.
+pub(crate) fn readable(bytes: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let octet = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        let what = match (octet, error.error_len()) {
+            (0x80..=0xbf | 0xf8..=0xff, _) => "invalid leading UTF-8 octet",
+            (_, None) => "incomplete UTF-8 octet sequence",
+            (_, Some(_)) => "invalid trailing UTF-8 octet",
+        };
+        format!("yaml: {what}")
+    })?;
+    let fits = |char| matches!(char, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
+    if text.strip_prefix('\u{feff}').unwrap_or(text).chars().all(|char| fits(char) && char != '\u{feff}') {
+        Ok(text)
+    } else {
+        Err("yaml: control characters are not allowed".to_owned())
+    }
+}
+
 /// Reads the first document; nothing at all is null.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser::new_from_str(text);
