@@ -40,6 +40,7 @@ pub mod rate_limit;
 pub mod refuse;
 pub mod registry;
 pub mod scanner;
+pub mod scratch;
 pub mod slot;
 pub mod spec;
 pub mod status;

@@ -1,18 +1,27 @@
 //! Components on files, sockets and HTTP. They know the engine only as the context they are built in.
 
+pub mod cache;
 mod codec;
 mod content_type;
+mod framing;
 mod http_client;
 pub mod input;
 mod listener;
 mod metadata_filter;
 mod multipart;
+mod net;
 pub mod output;
 pub mod processor;
+mod subprocess;
 mod tls;
 
 use weir_core::registry::Table;
 
 /// The components of this crate.
-pub static TABLE: Table =
-    Table { inputs: input::SPECS, processors: processor::SPECS, outputs: output::SPECS, ..Table::EMPTY };
+pub static TABLE: Table = Table {
+    caches: cache::SPECS,
+    inputs: input::SPECS,
+    processors: processor::SPECS,
+    outputs: output::SPECS,
+    ..Table::EMPTY
+};

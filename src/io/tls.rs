@@ -1,7 +1,7 @@
 //! TLS, by rustls with ring: what clients and servers of this crate are told about it.
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
@@ -164,6 +164,15 @@ pub(crate) fn client(config: &TlsConfig) -> Result<ClientConfig, BuildError> {
             builder.with_client_auth_cert(chain, key).map_err(|error| failed(&error))
         }
     }
+}
+
+/// A server's TLS, of files in PEM.
+pub(crate) fn server(certificate: &str, key: &str) -> Result<ServerConfig, BuildError> {
+    let (chain, key) = file_chain(certificate, key)?;
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| failed(&error))
 }
 
 /// Believes any certificate, as was asked; signatures must still be right.

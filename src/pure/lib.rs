@@ -11,7 +11,7 @@ mod output;
 mod processor;
 mod rate_limit;
 mod scanner;
-mod scratch;
+pub(crate) use weir_core::scratch;
 #[cfg(test)]
 mod testing;
 mod tracer;

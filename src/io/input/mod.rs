@@ -4,10 +4,21 @@ mod csv;
 mod file;
 mod http_client;
 mod http_server;
+mod socket;
+mod socket_server;
 mod stdin;
+mod subprocess;
 
 use weir_core::registry::InputSpec;
 
 /// Every input of this crate, sorted by name.
-pub static SPECS: &[&InputSpec] =
-    &[&csv::SPEC, &file::SPEC, &http_client::SPEC, &http_server::SPEC, &stdin::SPEC];
+pub static SPECS: &[&InputSpec] = &[
+    &csv::SPEC,
+    &file::SPEC,
+    &http_client::SPEC,
+    &http_server::SPEC,
+    &socket::SPEC,
+    &socket_server::SPEC,
+    &stdin::SPEC,
+    &subprocess::SPEC,
+];

@@ -3,9 +3,12 @@
 mod file;
 mod http_client;
 mod http_server;
+mod socket;
 mod stdout;
+mod subprocess;
 
 use weir_core::registry::OutputSpec;
 
 /// Every output of this crate, sorted by name.
-pub static SPECS: &[&OutputSpec] = &[&file::SPEC, &http_client::SPEC, &http_server::SPEC, &stdout::SPEC];
+pub static SPECS: &[&OutputSpec] =
+    &[&file::SPEC, &http_client::SPEC, &http_server::SPEC, &socket::SPEC, &stdout::SPEC, &subprocess::SPEC];

@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// Runs with this thread's buffers.
-pub(crate) fn with_scratch<T>(run: impl FnOnce(&mut Scratch) -> T) -> T {
+pub fn with_scratch<T>(run: impl FnOnce(&mut Scratch) -> T) -> T {
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => run(&mut scratch),
         // A mapping never runs a processor; should that change, fresh buffers serve.

@@ -1,0 +1,447 @@
+//! `socket_server`: listens, and reads what peers send.
+
+use super::{file::codec_scanner, socket::PIECE};
+use crate::{net::Duplex, tls};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpSocket, UdpSocket, UnixDatagram, UnixListener, lookup_host},
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use weir_bloblang::Message;
+use weir_core::{
+    build_error::BuildError,
+    cache::Cache,
+    error::Error,
+    field::Field,
+    frame::MAX_BATCHES,
+    input::{InputComponent, Reader, Reading},
+    log::Log,
+    node::Node,
+    registry::InputSpec,
+    scanner::{Scan, Scanner},
+    slot::Slot,
+    spec::{Body, Example, Status},
+};
+
+pub(super) static SPEC: InputSpec = InputSpec {
+    name: "socket_server",
+    summary: "Listens on a socket and cuts what peers send into messages by a scanner.",
+    description: "Each connection is cut on its own; all datagrams of a socket are cut as one stream. A peer is not \
+                  told what became of its messages: what was not delivered when the process ends is lost.",
+    status: Status::Stable,
+    body: Body::Fields(&[
+        Field::string("network", "The kind of socket.").options(&["unix", "tcp", "udp", "tls", "unixgram"]),
+        Field::string("address", "Where to listen."),
+        Field::string(
+            "address_cache",
+            "Label of a cache resource that is told the address, under the key `socket_server_address`.",
+        )
+        .optional(),
+        Field::object(
+            "tcp",
+            "Options of TCP.",
+            &[
+                Field::bool("reuse_addr", "Take an address that was in use a moment ago.")
+                    .default("false")
+                    .advanced(),
+                Field::bool("reuse_port", "Share the port with other processes.").default("false").advanced(),
+            ],
+        )
+        .optional()
+        .advanced(),
+        Field::object(
+            "tls",
+            "Options of TLS.",
+            &[
+                Field::string("cert_file", "The certificate in PEM.").optional(),
+                Field::string("key_file", "Its key in PEM.").optional(),
+                Field::bool("self_signed", "Not supported: give a certificate.").default("false"),
+                Field::string(
+                    "client_auth",
+                    "Whether clients must show certificates; only `no` is supported.",
+                )
+                .default("no")
+                .suggestions(&[
+                    "no",
+                    "request",
+                    "require_any",
+                    "require_valid",
+                    "verify_if_given",
+                ]),
+            ],
+        )
+        .optional(),
+        Field::string("codec", "How to cut what is read; superseded by `scanner`.").optional().deprecated(),
+        Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
+            .default("1000000")
+            .deprecated(),
+        Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
+        Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
+    ]),
+    examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: '127.0.0.1:7000' }" }],
+    build: |node, context| {
+        let config: Config = node.read()?;
+        let scanner = match &config.codec {
+            Some(codec) => codec_scanner(codec, config.max_buffer)?,
+            None => config.scanner.clone(),
+        };
+        let scanner = context.scanner("socket_server.scanner", &scanner)?;
+        // A cache that is not there keeps the input from listening, not the stream from starting.
+        let cache = config
+            .address_cache
+            .as_deref()
+            .map(|label| context.cache(label).map_err(|_| format!("cache resource '{label}' was not found")));
+        let acceptor = match (&*config.network, &config.tls) {
+            ("tls", tls) => Some(acceptor(tls.as_ref()).map_err(|error| error.at("tls"))?),
+            _ => None,
+        };
+        let log = Arc::new(Log::new(context));
+        Ok(InputComponent::Reader(Box::new(SocketServer {
+            config,
+            scanner,
+            cache,
+            acceptor,
+            listening: None,
+            log,
+        })))
+    },
+};
+
+#[derive(Deserialize)]
+struct Config {
+    network: String,
+    address: String,
+    address_cache: Option<String>,
+    tcp: Option<TcpConfig>,
+    tls: Option<TlsServerConfig>,
+    codec: Option<String>,
+    max_buffer: i64,
+    scanner: Node,
+    auto_replay_nacks: bool,
+}
+
+#[derive(Deserialize)]
+struct TcpConfig {
+    reuse_addr: bool,
+    reuse_port: bool,
+}
+
+#[derive(Deserialize)]
+struct TlsServerConfig {
+    cert_file: Option<String>,
+    key_file: Option<String>,
+    self_signed: bool,
+    client_auth: String,
+}
+
+/// Connections at the same time; others wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// Pieces that are cut and wait to be read; peers beyond wait.
+const QUEUE: usize = 16;
+/// How long a peer may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The pause after accepting has failed, for want of open files mostly.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The largest datagram.
+const DATAGRAM: usize = 64 << 10;
+
+fn acceptor(config: Option<&TlsServerConfig>) -> Result<TlsAcceptor, BuildError> {
+    let Some(config) = config else {
+        return Err(BuildError::new("a certificate is needed: set cert_file and key_file"));
+    };
+    if config.self_signed {
+        return Err(
+            BuildError::new("certificates are not made: set cert_file and key_file").at("self_signed")
+        );
+    }
+    if config.client_auth != "no" {
+        return Err(BuildError::new("certificates of clients are not supported: use no").at("client_auth"));
+    }
+    let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) else {
+        return Err(BuildError::new("both cert_file and key_file must be set"));
+    };
+    Ok(TlsAcceptor::from(Arc::new(tls::server(certificate, key)?)))
+}
+
+struct SocketServer {
+    config: Config,
+    scanner: Arc<dyn Scanner>,
+    cache: Option<Result<Slot<dyn Cache>, String>>,
+    acceptor: Option<TlsAcceptor>,
+    listening: Option<Listening>,
+    log: Arc<Log>,
+}
+
+/// While it lives, it listens.
+struct Listening {
+    messages: mpsc::Receiver<Vec<Message>>,
+    closed: CancellationToken,
+    /// The file of a Unix socket.
+    file: Option<PathBuf>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.closed.cancel();
+        if let Some(file) = &self.file {
+            std::fs::remove_file(file).ok();
+        }
+    }
+}
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Shared {
+    to: mpsc::Sender<Vec<Message>>,
+    scanner: Arc<dyn Scanner>,
+    closed: CancellationToken,
+    log: Arc<Log>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+    Udp(UdpSocket),
+    Unixgram(UnixDatagram),
+}
+
+impl Socket {
+    /// The next connection; never of a socket of datagrams.
+    async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
+        Ok(match self {
+            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+            Self::Udp(_) | Self::Unixgram(_) => std::future::pending().await,
+        })
+    }
+
+    /// The next datagram; never of a socket of connections.
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Udp(socket) => socket.recv(buffer).await,
+            Self::Unixgram(socket) => socket.recv(buffer).await,
+            Self::Tcp(_) | Self::Unix(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether nobody listens on a Unix socket's file any more.
+fn is_left_over(path: &Path) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|about| about.file_type().is_socket());
+    is_socket
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+impl SocketServer {
+    async fn bind(&self) -> io::Result<(Socket, String, Option<PathBuf>)> {
+        let address = &self.config.address;
+        let resolved =
+            async || lookup_host(address).await?.next().ok_or(io::Error::from(io::ErrorKind::NotFound));
+        let file = || Some(PathBuf::from(address));
+        Ok(match &*self.config.network {
+            "unix" => {
+                if is_left_over(Path::new(address)) {
+                    std::fs::remove_file(address)?;
+                }
+                (Socket::Unix(UnixListener::bind(address)?), address.clone(), file())
+            }
+            "unixgram" => (Socket::Unixgram(UnixDatagram::bind(address)?), address.clone(), file()),
+            "udp" => {
+                let socket = UdpSocket::bind(resolved().await?).await?;
+                let local = socket.local_addr()?.to_string();
+                (Socket::Udp(socket), local, None)
+            }
+            _ => {
+                let address: SocketAddr = resolved().await?;
+                let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                // As listeners do by default; the option can only ask for it once more.
+                socket
+                    .set_reuseaddr(self.config.tcp.as_ref().is_none_or(|tcp| tcp.reuse_addr) || cfg!(unix))?;
+                socket.set_reuseport(self.config.tcp.as_ref().is_some_and(|tcp| tcp.reuse_port))?;
+                socket.bind(address)?;
+                let listener = socket.listen(1024)?;
+                let local = listener.local_addr()?.to_string();
+                (Socket::Tcp(listener), local, None)
+            }
+        })
+    }
+}
+
+impl Shared {
+    /// Gives messages on; false when nobody reads any more.
+    async fn give(&self, messages: Vec<Message>) -> bool {
+        messages.is_empty() || self.to.send(messages).await.is_ok()
+    }
+
+    fn open(&self) -> Option<Box<dyn Scan>> {
+        self.scanner
+            .open("")
+            .map_err(|error| self.log.error(format_args!("Failed to create scanner: {error}")))
+            .ok()
+    }
+
+    /// Reads one connection to its end.
+    async fn connection(&self, mut stream: impl Duplex) {
+        let Some(mut scan) = self.open() else { return };
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(PIECE);
+            let mut messages = Vec::new();
+            let (cut, ended) = match stream.read_buf(&mut buffer).await {
+                Ok(0) => (scan.finish(&mut messages), true),
+                Ok(_) => (scan.feed(buffer.split().freeze(), &mut messages), false),
+                Err(error) => (Err(error.into()), true),
+            };
+            let given = self.give(messages).await;
+            if let Err(error) = &cut {
+                self.log.error(format_args!("Connection lost due to error: {error}"));
+            }
+            if ended || !given || cut.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn datagrams(&self, socket: &Socket) {
+        let Some(mut scan) = self.open() else { return };
+        let mut buffer = vec![0; DATAGRAM];
+        loop {
+            let mut messages = Vec::new();
+            let cut = match socket.receive(&mut buffer).await {
+                Ok(length) => {
+                    let datagram = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+                    scan.feed(datagram, &mut messages)
+                }
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = cut {
+                self.log.error(format_args!("Failed to read a datagram: {error}"));
+                tokio::time::sleep(PAUSE).await;
+                match self.open() {
+                    Some(new) => scan = new,
+                    None => return,
+                }
+            }
+            if !self.give(messages).await {
+                return;
+            }
+        }
+    }
+
+    /// Accepts connections, each read by a task of its own.
+    async fn connections(&self, socket: &Socket, acceptor: Option<TlsAcceptor>) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let stream = match socket.accept().await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    self.log.error(format_args!("Failed to accept connection: {error}"));
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (shared, acceptor) = (self.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                let reading = async {
+                    match acceptor {
+                        None => shared.connection(stream).await,
+                        Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                            Ok(Ok(stream)) => shared.connection(stream).await,
+                            Ok(Err(error)) => shared.log.warn(format_args!("TLS handshake failed: {error}")),
+                            Err(_) => shared.log.warn("TLS handshake took too long"),
+                        },
+                    }
+                };
+                tokio::select! {
+                    () = reading => {}
+                    () = shared.closed.cancelled() => {}
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn listen(self, socket: Socket, acceptor: Option<TlsAcceptor>) {
+        let listening = async {
+            match &socket {
+                Socket::Tcp(_) | Socket::Unix(_) => self.connections(&socket, acceptor).await,
+                Socket::Udp(_) | Socket::Unixgram(_) => self.datagrams(&socket).await,
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = self.closed.cancelled() => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Reader for SocketServer {
+    async fn connect(&mut self) -> Result<(), Error> {
+        if self.listening.is_some() {
+            return Ok(());
+        }
+        let cache = match &self.cache {
+            None => None,
+            Some(Err(text)) => return Err(Error::failed(text.as_str())),
+            Some(Ok(slot)) => Some(slot.get().ok_or_else(|| Error::failed("the address cache was removed"))?),
+        };
+        let (socket, address, file) = self.bind().await.map_err(|error| {
+            let Config { network, address, .. } = &self.config;
+            Error::Failed(format!("listen {network} {address}: bind: {}", Error::from(error)))
+        })?;
+        let (to, messages) = mpsc::channel(QUEUE);
+        let closed = CancellationToken::new();
+        let listening = Listening { messages, closed: closed.clone(), file };
+        if let Some(cache) = cache {
+            let set =
+                cache.set("socket_server_address", Bytes::from(address.clone().into_bytes()), None).await;
+            set.map_err(|error| Error::Failed(format!("failed to set address in cache: {error}")))?;
+        }
+        self.log
+            .info(format_args!("Receiving {} socket messages from address: {address}", self.config.network));
+        let shared = Shared { to, scanner: Arc::clone(&self.scanner), closed, log: Arc::clone(&self.log) };
+        tokio::spawn(shared.listen(socket, self.acceptor.clone()));
+        self.listening = Some(listening);
+        Ok(())
+    }
+
+    async fn read(&mut self, reading: &mut Reading) -> Result<(), Error> {
+        let Some(listening) = &mut self.listening else { return Err(Error::NotConnected) };
+        let Some(mut messages) = listening.messages.recv().await else {
+            self.listening = None;
+            return Err(Error::NotConnected);
+        };
+        while reading.ends.len() + messages.len() <= MAX_BATCHES
+            && let Ok(more) = listening.messages.try_recv()
+        {
+            messages.extend(more);
+        }
+        messages.into_iter().for_each(|message| reading.push(message));
+        Ok(())
+    }
+
+    fn replays(&self) -> bool {
+        self.config.auto_replay_nacks
+    }
+
+    async fn close(&mut self) {
+        self.listening = None;
+    }
+}

@@ -1,0 +1,71 @@
+//! Streams to and from peers: TCP, Unix sockets, TLS.
+
+use crate::tls::{self, TlsConfig};
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use weir_core::{build_error::BuildError, error::Error};
+
+/// How long it may take until a peer has answered.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes to and from a peer.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+
+/// A place to connect to.
+pub(crate) struct Target {
+    network: String,
+    address: String,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// Says of a failed dial what the reference says.
+pub(crate) fn dial_error(network: &str, address: &str, error: io::Error) -> Error {
+    Error::Failed(format!("dial {network} {address}: connect: {}", Error::from(error)))
+}
+
+impl Target {
+    /// Of an address, which is not resolved yet.
+    pub(crate) fn new(network: String, address: String, tls: &TlsConfig) -> Result<Self, BuildError> {
+        let tls = tls.enabled.then(|| tls::client(tls).map(Arc::new)).transpose();
+        Ok(Self { network, address, tls: tls.map_err(|error| error.at("tls"))? })
+    }
+
+    /// Which network it is on.
+    pub(crate) fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Connects, within a deadline.
+    pub(crate) async fn dial(&self) -> Result<Box<dyn Duplex>, Error> {
+        timeout(PATIENCE, self.connect())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| dial_error(&self.network, &self.address, error))
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
+        if self.network == "unix" {
+            return Ok(Box::new(UnixStream::connect(&self.address).await?));
+        }
+        let stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
+        let name =
+            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+        Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+    }
+}
