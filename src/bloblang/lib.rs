@@ -35,6 +35,7 @@ pub use compat::yaml::is_float as is_yaml_float;
 pub use environment::{Environment, Loader};
 pub use error::Fault;
 pub use eval::{Cx, Scratch, go_type};
+pub use functions::set_variables;
 pub use interpolate::Interpolated;
 pub use json::{Doc, JsonError, NotFinite, Numbers};
 pub use message::{Context, Message, MessageError, UNTAGGED};

@@ -5,6 +5,7 @@ pub mod dotenv;
 pub mod environment;
 pub mod file;
 pub mod json;
+pub mod labels;
 pub mod merge;
 pub mod normalise;
 pub mod sections;

@@ -31,6 +31,17 @@ pub fn set(
     Setter { registry, value }.fields(sections, node, &path)
 }
 
+/// Sets what is at a path of keys and list indexes.
+pub fn set_at(
+    node: &Node,
+    path: &[&str],
+    value: &Node,
+    sections: &'static [Field],
+    registry: &Registry,
+) -> Result<Node, BuildError> {
+    Setter { registry, value: value.clone() }.fields(sections, node, path)
+}
+
 struct Setter<'a> {
     registry: &'a Registry,
     value: Node,

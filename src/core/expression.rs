@@ -28,7 +28,7 @@ impl Mapping {
         static KNOWN: OnceLock<Known<Program>> = OnceLock::new();
         let compile = || {
             Program::parse(text, language()).map_err(|error| {
-                BuildError::new(format!("failed to parse bloblang mapping: {}", error.without_position()))
+                BuildError::new(format!("failed to parse bloblang mapping '': {}", error.without_position()))
             })
         };
         KNOWN.get_or_init(Known::default).find(text, compile, |made| made.is_pure()).map(Self)

@@ -82,6 +82,13 @@ impl Engine {
         })
     }
 
+    /// Builds a processor that belongs to no stream; its path is `root.{at}`.
+    pub fn processor(&self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError> {
+        let stored = HashMap::new();
+        let mut site = Site::new(self.environment(""), &stored);
+        Builder::new(self, &mut site, "root").processor(at, node)
+    }
+
     pub(crate) fn environment(&self, id: &str) -> Environment {
         Environment {
             stream: id.to_owned(),

@@ -61,9 +61,6 @@ impl Case {
             return catch_unwind(|| weir_bloblang::replay::replay(&self.line))
                 .unwrap_or_else(|_| Err("it panics".to_owned()));
         }
-        if self.text("kind") == "test" {
-            return Err("there is no `test` command yet".to_owned());
-        }
         let want = compare::wanted(&self.value);
         let got =
             perform::perform(&self.value, &want).map_err(|error| format!("cannot be replayed: {error}"))?;

@@ -8,6 +8,7 @@ mod outside;
 mod random;
 
 use crate::spec::Spec;
+pub use outside::set_variables;
 pub(crate) use random::uuid;
 
 /// All families.

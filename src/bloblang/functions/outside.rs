@@ -1,6 +1,7 @@
 //! Functions that look at clocks, files and the environment.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{Timestamp as Instant, ZonedDateTime};
 
@@ -55,7 +56,19 @@ fn since_1970(unit: i128) -> i64 {
     i64::try_from(Instant::now().as_nanosecond().div_euclid(unit)).unwrap_or(i64::MAX)
 }
 
+/// Variables that stand before those of the process, which cannot be changed once it has threads.
+static VARIABLES: RwLock<BTreeMap<String, String>> = RwLock::new(BTreeMap::new());
+
+/// Makes `env` see these variables before those of the process. Mappings that were compiled before may keep what
+/// they saw.
+pub fn set_variables(variables: BTreeMap<String, String>) {
+    *VARIABLES.write().unwrap_or_else(PoisonError::into_inner) = variables;
+}
+
 fn look_up(args: &Args<'_>) -> Value {
+    if let Some(value) = VARIABLES.read().unwrap_or_else(PoisonError::into_inner).get(&*args.str(0)) {
+        return Value::string(value.as_str());
+    }
     std::env::var_os(&*args.str(0)).map_or(Value::Null, |value| Value::string(value.as_encoded_bytes()))
 }
 

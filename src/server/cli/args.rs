@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Prints a config as it is understood: defaults filled in, variables replaced, secrets hidden.
     #[command(after_help = "Example:\n  weir echo --set metrics.none={} config.yaml")]
     Echo(EchoArgs),
+    /// Runs the unit tests of configs; exits with 1 if any fails.
+    #[command(after_help = "Example:\n  weir test --verbose ./configs/...")]
+    Test(TestArgs),
     /// Maps documents of stdin or a file, one a line.
     #[command(
         after_help = "Examples:\n  echo '{\"name\":\"weir\"}' | weir blobl 'root.name = this.name.uppercase()'\n  weir blobl -f mapping.blobl -i documents.jsonl"
@@ -157,6 +160,21 @@ pub(crate) struct EchoArgs {
     /// Sets a field of the config: `input.generate.count=5`. May be repeated.
     #[arg(short, long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) extra: Extra,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Configs, or their `_benthos_test` files (globs allowed); `FOLDER/...` takes every .yaml and .yml below.
+    pub(crate) paths: Vec<String>,
+    /// Lets components log to stdout, from this level on.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// Names every case before it runs.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) extra: Extra,
 }

@@ -2,7 +2,7 @@
 
 use super::walk::unreadable;
 use crate::resource_files;
-use std::{collections::HashMap, fs};
+use std::{collections::BTreeMap, fs};
 
 /// Finds a variable's value.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -10,13 +10,13 @@ pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The variables of files over those of the process.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
-    files: HashMap<String, String>,
+    files: BTreeMap<String, String>,
 }
 
 impl Variables {
     /// Reads files of variables; later ones win. The error is what to print.
     pub(super) fn read(paths: &[String]) -> Result<Self, String> {
-        let mut files = HashMap::new();
+        let mut files = BTreeMap::new();
         for path in resource_files::paths(paths) {
             let bytes = fs::read(&path).map_err(|error| {
                 format!("failed to read dotenv file: {}", unreadable(&path.to_string_lossy(), &error))
@@ -25,7 +25,21 @@ impl Variables {
                 .map_err(|error| format!("failed to parse dotenv file: {error}"))?;
             files.extend(variables);
         }
-        Ok(Self { files })
+        let variables = Self { files };
+        variables.publish();
+        Ok(variables)
+    }
+
+    /// These with others over them.
+    pub(super) fn with(&self, others: &BTreeMap<String, String>) -> Self {
+        let mut files = self.files.clone();
+        files.extend(others.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Self { files }
+    }
+
+    /// Makes them what mappings see.
+    pub(super) fn publish(&self) {
+        weir_bloblang::set_variables(self.files.clone());
     }
 
     /// A variable's value.

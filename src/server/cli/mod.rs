@@ -11,6 +11,7 @@ mod source;
 mod state;
 mod streams;
 mod template;
+mod test;
 mod walk;
 
 pub(crate) use args::Global;
@@ -57,6 +58,7 @@ fn perform(cli: Cli) -> Result<ExitCode, String> {
             let lookup = |name: &str| variables.get(name);
             exit(echo::echo(&args, &registry, &lookup, &mut std::io::stdout(), &mut std::io::stderr()))
         }
+        Command::Test(args) => test::test(&global, &args, &registry(&args.extra.templates)?),
         Command::Blobl(args) => {
             Variables::read(&global.env_file)?;
             blobl::blobl(&args)

@@ -2,18 +2,17 @@
 
 use super::{
     Case,
-    todo::{DIFFERS, NO_COMMAND, NOT_BUILT},
+    todo::{DIFFERS, NOT_BUILT},
 };
 use serde_yaml::Value;
 use weir_core::{kind::Kind, registry::Registry};
 
 /// The reason to give for a failing case.
 pub(crate) fn reason(case: &Case) -> &'static str {
-    if case.text("kind") == "test" {
-        return NO_COMMAND;
-    }
     let registry = Registry::new(&[weir_pure::TABLE, weir_io::TABLE]);
     let mut texts = vec![case.text("config").to_owned()];
+    let files = case.value.get("files").and_then(serde_json::Value::as_object);
+    texts.extend(files.into_iter().flatten().filter_map(|(_, text)| text.as_str().map(str::to_owned)));
     for step in super::steps::list(&case.value, "steps") {
         texts.extend(step.get("body").and_then(|body| body.as_str().map(str::to_owned)));
     }

@@ -30,6 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(30);
 static NAMES: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b(benthos|weir|redpanda-connect|Benthos|Redpanda Connect|Weir)\b"));
 static COLOURS: LazyLock<Regex> = LazyLock::new(|| regex("\x1b\\[[0-9;]*m"));
+static PASSED: LazyLock<Regex> = LazyLock::new(|| regex("(?m)^Test '(.*)' succeeded"));
+static FAILED: LazyLock<Regex> = LazyLock::new(|| regex("(?m)^Test '(.*)' failed"));
+static TITLES: LazyLock<Regex> = LazyLock::new(|| regex(r"(?m)^(.+ \[line \d+\]):"));
 static FILE_NAME: LazyLock<Regex> = LazyLock::new(|| regex(r"^.*?config\.yaml:? ?"));
 
 fn regex(pattern: &str) -> Regex {
@@ -196,6 +199,7 @@ pub(crate) fn perform(case: &Value, want: &Value) -> io::Result<Value> {
         "run" => run(case, want, &place),
         "lint" => lint(case, &place),
         "echo" => echo(case, &place),
+        "test" => test(case, &place),
         "api" => api(case, want, &place),
         other => Err(io::Error::other(format!("unknown kind {other}"))),
     }
@@ -227,6 +231,30 @@ fn echo(case: &Value, place: &Place) -> io::Result<Value> {
     let mut got = json!({"exit": status, "yaml": place.calm(&String::from_utf8_lossy(&out))});
     if case["show"] == true {
         got["error"] = json!(lines(&place.calm(&String::from_utf8_lossy(&err))));
+    }
+    Ok(got)
+}
+
+fn test(case: &Value, place: &Place) -> io::Result<Value> {
+    let (status, mut text, err) = finish(case, place.command(case, &["test"], &[]))?;
+    text.extend(err);
+    let text = String::from_utf8_lossy(&text);
+    let text = COLOURS.replace_all(&text, "");
+    let found = |pattern: &Regex| {
+        let mut found: Vec<&str> =
+            pattern.captures_iter(&text).filter_map(|found| Some(found.get(1)?.as_str())).collect();
+        found.sort_unstable();
+        json!(found)
+    };
+    let mut got = json!({
+        "exit": status,
+        "passed": found(&PASSED),
+        "failed": found(&FAILED),
+        "titles": found(&TITLES),
+    });
+    if case["show"] == true {
+        let lines = lines(&text).into_iter().filter(|line| !line.trim().is_empty());
+        got["lines"] = lines.map(|line| place.calm(line)).collect();
     }
     Ok(got)
 }
