@@ -77,6 +77,8 @@ pub struct Running {
 
 /// Frames under way between two tasks; more would only add latency.
 const CHANNEL: usize = 2;
+/// What travels between two tasks. Boxed, for a channel keeps room for 32 of them.
+type Item = Box<Next>;
 
 impl Stream {
     /// What can be seen of it.
@@ -224,10 +226,10 @@ async fn placed(place: &str, task: impl Future<Output = ()>) {
     }
 }
 
-async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Next>) {
+async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Item>) {
     loop {
         let next = input.next().await;
-        if matches!(next, Next::End) || to.send(next).await.is_err() {
+        if matches!(next, Next::End) || to.send(Box::new(next)).await.is_err() {
             break;
         }
     }
@@ -248,20 +250,20 @@ async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>) {
     input.close().await;
 }
 
-async fn empty(buffer: Arc<dyn Buffer>, to: mpsc::Sender<Next>, hard_stop: CancellationToken) {
+async fn empty(buffer: Arc<dyn Buffer>, to: mpsc::Sender<Item>, hard_stop: CancellationToken) {
     loop {
         let next = tokio::select! {
             biased;
             () = hard_stop.cancelled() => return,
             next = buffer.pop() => next,
         };
-        if matches!(next, Next::End) || to.send(next).await.is_err() {
+        if matches!(next, Next::End) || to.send(Box::new(next)).await.is_err() {
             return;
         }
     }
 }
 
-async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Next>) {
+async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
     let first = {
         // Connecting starts at once and never holds back a frame, for outputs wait by themselves.
         let connected = output.connect();
@@ -274,7 +276,7 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Next>) {
     };
     let mut next = first;
     while let Some(item) = next {
-        match item {
+        match *item {
             Next::Frame(frame) => output.send(frame).await,
             Next::Flush => output.flush().await,
             Next::End => break,
@@ -286,14 +288,14 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Next>) {
 
 /// What the workers of a pipeline share.
 struct Pipeline {
-    frames: Mutex<mpsc::Receiver<Next>>,
+    frames: Mutex<mpsc::Receiver<Item>>,
     /// Read while a frame is worked; written to wait for all workers.
     working: RwLock<()>,
     chain: Arc<Chain>,
 }
 
 impl Pipeline {
-    async fn work(&self, to: mpsc::Sender<Next>) {
+    async fn work(&self, to: mpsc::Sender<Item>) {
         let at = AtomicUsize::new(usize::MAX);
         if let Err(panic) = AssertUnwindSafe(self.work_frames(to, &at)).catch_unwind().await {
             let component = self.chain.component(at.load(Ordering::Relaxed));
@@ -302,23 +304,23 @@ impl Pipeline {
         }
     }
 
-    async fn work_frames(&self, to: mpsc::Sender<Next>, at: &AtomicUsize) {
+    async fn work_frames(&self, to: mpsc::Sender<Item>, at: &AtomicUsize) {
         loop {
             let mut frames = self.frames.lock().await;
-            match frames.recv().await {
+            match frames.recv().await.map(|item| *item) {
                 Some(Next::Frame(frame)) => {
                     let _working = self.working.read().await;
                     drop(frames);
                     let mut passage = Passage::new(&self.chain, frame, at);
                     while let Some(frame) = passage.next(&self.chain, at).await {
                         // The writer is gone only when the stream is torn down; the batch then fails back.
-                        drop(to.send(Next::Frame(frame)).await);
+                        drop(to.send(Box::new(Next::Frame(frame))).await);
                     }
                 }
                 Some(Next::Flush) => {
                     // Taken while no other worker can begin a frame.
                     drop(self.working.write().await);
-                    drop(to.send(Next::Flush).await);
+                    drop(to.send(Box::new(Next::Flush)).await);
                 }
                 Some(Next::End) | None => return,
             }
