@@ -118,6 +118,8 @@ impl Program {
             },
             (Err(fault), leftover) => {
                 match leftover {
+                    // Text that stands for a document stays one.
+                    Some(Ok(tree)) if tree.as_bytes().is_some() => message.set_content(tree.to_json()),
                     Some(Ok(tree)) => message.set_value(tree),
                     Some(Err(content)) => message.set_content(content),
                     None => {}

@@ -29,10 +29,7 @@ impl Scanner<'_> {
 
     /// The next byte, or the error of a text that ends too early.
     fn byte(&self) -> Result<u8, JsonError> {
-        self.bytes
-            .get(self.at)
-            .copied()
-            .ok_or_else(|| JsonError::Syntax("unexpected end of JSON input".to_owned()))
+        self.bytes.get(self.at).copied().ok_or_else(|| JsonError::Syntax("unexpected EOF".to_owned()))
     }
 
     fn string(&mut self) -> Result<(), JsonError> {
@@ -156,10 +153,12 @@ fn scan(bytes: &[u8]) -> Result<(), JsonError> {
     let mut scanner = Scanner { bytes, at: 0 };
     scan_value(&mut scanner)?;
     scanner.blanks();
-    match scanner.bytes.get(scanner.at) {
-        None => Ok(()),
-        Some(byte) => Err(bad(*byte, "after top-level value")),
+    if scanner.at == bytes.len() {
+        return Ok(());
     }
+    // What follows is read as another document.
+    scan_value(&mut scanner)?;
+    Err(JsonError::Syntax("message contains multiple valid documents".to_owned()))
 }
 
 /// Reads one value with all that is in it.
@@ -237,12 +236,14 @@ mod tests {
         for (text, want) in [
             ("not json", "invalid character 'o' in literal null (expecting 'u')"),
             ("xyz", "invalid character 'x' looking for beginning of value"),
-            ("{\"a\":1", "unexpected end of JSON input"),
+            ("{\"a\":1", "unexpected EOF"),
             ("{\"a\" 1}", "invalid character '1' after object key"),
             ("{\"a\":1 2}", "invalid character '2' after object key:value pair"),
             ("[1 2]", "invalid character '2' after array element"),
             ("{a}", "invalid character 'a' looking for beginning of object key string"),
-            ("1 x", "invalid character 'x' after top-level value"),
+            ("1 x", "invalid character 'x' looking for beginning of value"),
+            ("{} {}", "message contains multiple valid documents"),
+            ("{} [", "unexpected EOF"),
             ("\"\n\"", "invalid character '\\n' in string literal"),
             ("\"\\x\"", "invalid character 'x' in string escape code"),
             ("-a", "invalid character 'a' in numeric literal"),

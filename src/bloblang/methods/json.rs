@@ -41,7 +41,7 @@ fn parse_json(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, 
         // Only the first document counts; what follows is not looked at.
         Err(error) => match crate::compat::first_document(&bytes) {
             Ok(len) => Doc::parse_with(bytes.slice(..len), numbers).map_err(failed)?,
-            Err(JsonError::Syntax(text)) if text == "unexpected end of JSON input" => {
+            Err(JsonError::Syntax(text)) if text == "unexpected EOF" => {
                 let blank = bytes.iter().all(u8::is_ascii_whitespace);
                 let text = if blank { "EOF" } else { "unexpected EOF" };
                 return Err(failed(JsonError::Syntax(text.to_owned())));
