@@ -365,7 +365,8 @@ impl Translator {
                 }
                 Some(char) => {
                     self.at += 1;
-                    if char.is_ascii_punctuation() {
+                    // Escaped, these two would be word boundaries.
+                    if char.is_ascii_punctuation() && !matches!(char, '<' | '>') {
                         self.out.push('\\');
                     }
                     self.out.push(char);

@@ -8,12 +8,16 @@ mod cache;
 mod cached;
 mod catch;
 mod compress;
+mod crash;
 mod decompress;
 mod dedupe;
 mod for_each;
+mod grok;
 mod group_by;
 mod group_by_value;
 mod insert_part;
+mod jmespath;
+mod jq;
 mod log;
 mod mapping;
 mod mutation;
@@ -51,12 +55,16 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &cached::SPEC,
     &catch::SPEC,
     &compress::SPEC,
+    &crash::SPEC,
     &decompress::SPEC,
     &dedupe::SPEC,
     &for_each::SPEC,
+    &grok::SPEC,
     &group_by::SPEC,
     &group_by_value::SPEC,
     &insert_part::SPEC,
+    &jmespath::SPEC,
+    &jq::SPEC,
     &log::SPEC,
     &mapping::SPEC,
     &mutation::SPEC,

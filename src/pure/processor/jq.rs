@@ -1,0 +1,277 @@
+//! `jq`: works messages with a jq query.
+
+use super::flag;
+use crate::{compat::structured, log::Log};
+use async_trait::async_trait;
+use jaq_core::{
+    Compiler, Ctx, Filter, Vars, data,
+    load::{self, Arena, File, Loader},
+    unwrap_valr,
+};
+use jaq_json::{Num, Val, read};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use weir_bloblang::{Kind, Message, Object, Text, Value};
+use weir_core::{
+    build_error::BuildError,
+    error::Error,
+    field::Field,
+    processor::{Batches, Processor, one},
+    registry::ProcessorSpec,
+    spec::{Body, Example, Status},
+};
+
+pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
+    name: "jq",
+    summary: "Makes each message what a jq query gives for it.",
+    description: "A query that gives nothing drops the message, one that gives several values makes an array of them. Metadata is \
+                  in `$metadata`; the environment is empty. A query has ten seconds for a batch and gives at most a million \
+                  values. A message that it fails on goes on unchanged, flagged as failed.",
+    status: Status::Stable,
+    body: Body::Fields(&[
+        Field::string("query", "The query."),
+        Field::bool("raw", "Give the query the content as a string, not as JSON.")
+            .default("false")
+            .advanced(),
+        Field::bool("output_raw", "Write strings as they are, and several values without anything between.")
+            .default("false")
+            .advanced(),
+    ]),
+    examples: &[Example { title: "A field", config: "query: '{ name: .user.name }'" }],
+    build: |node, context| {
+        let Config { query, raw, output_raw } = node.read()?;
+        let filter = compile(&query)?;
+        Ok(Box::new(Jq { inner: Arc::new(Inner { filter, raw, output_raw }), log: Log::new(context) }))
+    },
+};
+
+#[derive(Deserialize)]
+struct Config {
+    query: String,
+    raw: bool,
+    output_raw: bool,
+}
+
+/// How long a query may work on a batch.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many values a query may give for a message.
+const MAX_VALUES: usize = 1_000_000;
+
+type Data = data::JustLut<Val>;
+
+/// Functions that reach outside of the message.
+const OUTSIDE: [&str; 2] = ["env", "halt"];
+/// What stands in their place.
+const REPLACED: &str = "def env: {}; def halt(x): error(\"a message cannot halt\");";
+
+fn compile(query: &str) -> Result<Filter<Data>, BuildError> {
+    let own = load::parse(REPLACED, |parser| parser.defs()).unwrap_or_default();
+    let defs = jaq_core::defs().chain(own).chain(jaq_std::defs()).chain(jaq_json::defs());
+    let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    let arena = Arena::default();
+    let modules = Loader::new(defs).load(&arena, File { code: query, path: () }).map_err(|errors| {
+        let reason = errors.into_iter().map(|(_, error)| unparsed(query, error)).next().unwrap_or_default();
+        BuildError::new(format!("error parsing jq query: {reason}"))
+    })?;
+    Compiler::default()
+        .with_funs(funs.filter(|(name, ..)| !OUTSIDE.contains(name)))
+        .with_global_vars(["$metadata", "$ENV"])
+        .compile(modules)
+        .map_err(|errors| {
+            let reason = errors.into_iter().flat_map(|(_, undefined)| undefined).next();
+            let reason = reason.map_or_else(String::new, |(name, kind)| match kind {
+                jaq_core::compile::Undefined::Filter(arity) => {
+                    format!("function not defined: {name}/{arity}")
+                }
+                kind => format!("{} not defined: {name}", kind.as_str()),
+            });
+            BuildError::new(format!("error compiling jq query: {reason}"))
+        })
+}
+
+/// Where a query is broken.
+fn unparsed(query: &str, error: load::Error<&str>) -> String {
+    let place = match error {
+        load::Error::Lex(errors) => errors.first().map(|(_, found)| *found),
+        load::Error::Parse(errors) => errors.first().map(|(_, found)| *found),
+        load::Error::Io(_) => return "modules cannot be imported".into(),
+    };
+    match place.map(str::trim) {
+        None | Some("") => "unexpected EOF".into(),
+        // What is not closed is told as all that follows it.
+        Some(rest) if query.trim_end().ends_with(rest) && rest.starts_with(['(', '[', '{', '"']) => {
+            "unexpected EOF".into()
+        }
+        Some(rest) => {
+            let token: String = rest.chars().take(20).collect();
+            format!("unexpected token \"{token}\"")
+        }
+    }
+}
+
+struct Jq {
+    inner: Arc<Inner>,
+    log: Log,
+}
+
+struct Inner {
+    filter: Filter<Data>,
+    raw: bool,
+    output_raw: bool,
+}
+
+impl Inner {
+    /// What a message becomes; none: it is dropped.
+    fn work(&self, message: &mut Message) -> Result<bool, String> {
+        let input =
+            if self.raw { Val::utf8_str(message.content().to_vec()) } else { value(structured(message)?)? };
+        let mut metadata = Object::with_capacity(message.metadata().len());
+        for (key, value) in message.metadata().iter() {
+            metadata.insert(key.clone(), value.clone());
+        }
+        let vars = Vars::new([value(&Value::object(metadata))?, value(&Value::object(Object::new()))?]);
+        let context = Ctx::<Data>::new(&self.filter.lut, vars);
+        let mut given = Vec::new();
+        for output in self.filter.id.run((context, input)).map(unwrap_valr) {
+            given.push(output.map_err(|error| match error.into_val() {
+                Val::TStr(text) => format!("error: {}", String::from_utf8_lossy(&text)),
+                value => format!("error: {value}"),
+            })?);
+            if given.len() > MAX_VALUES {
+                return Err(format!("the query gave more than {MAX_VALUES} values"));
+            }
+        }
+        if given.is_empty() {
+            return Ok(false);
+        }
+        if self.output_raw {
+            message.set_content(raw(&given)?);
+            return Ok(true);
+        }
+        let value = match given.as_slice() {
+            [one] => made(one, 0)?,
+            many => many.iter().map(|one| made(one, 1)).collect::<Result<Vec<_>, _>>()?.into(),
+        };
+        match value.kind() {
+            Kind::String | Kind::Bytes => message.set_content(value.to_json()),
+            _ => message.set_value(value),
+        }
+        Ok(true)
+    }
+}
+
+fn value(value: &Value) -> Result<Val, String> {
+    read::parse_single(value.to_json().as_bytes()).map_err(|error| error.to_string())
+}
+
+/// How deep a value that a query made may be.
+const MAX_DEPTH: usize = 1000;
+
+/// A value that a query made.
+fn made(value: &Val, depth: usize) -> Result<Value, String> {
+    if depth > MAX_DEPTH {
+        return Err("the query made a value that is too deep".into());
+    }
+    Ok(match value {
+        Val::Null => Value::Null,
+        Val::Bool(truth) => Value::Bool(*truth),
+        Val::Num(Num::Int(number)) => i64::try_from(*number).map_or(Value::Null, Value::Int),
+        Val::Num(Num::Float(number)) => Value::Float(*number),
+        Val::Num(other) => Value::Number(other.to_string().into()),
+        Val::TStr(text) | Val::BStr(text) => Value::string(Text::new(text)),
+        Val::Arr(items) => {
+            items.iter().map(|item| made(item, depth + 1)).collect::<Result<Vec<_>, _>>()?.into()
+        }
+        Val::Obj(members) => {
+            let mut object = Object::with_capacity(members.len());
+            for (key, value) in members.iter() {
+                let key = match key {
+                    Val::TStr(text) | Val::BStr(text) => Text::new(text),
+                    other => Text::from(other.to_string().as_str()),
+                };
+                object.insert(key, made(value, depth + 1)?);
+            }
+            Value::object(object)
+        }
+    })
+}
+
+/// Values one after the other, strings without quotes.
+fn raw(given: &[Val]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    for one in given {
+        let value = made(one, 0)?;
+        match value.as_bytes().filter(|_| value.kind() == Kind::String) {
+            Some(text) => out.extend_from_slice(&text),
+            None => value.write_json_html_escaped(&mut out).map_err(|error| error.to_string())?,
+        }
+    }
+    Ok(out)
+}
+
+#[async_trait]
+impl Processor for Jq {
+    async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
+        let inner = Arc::clone(&self.inner);
+        let mut untouched = batch.clone();
+        // A query may loop: it must not hold up the runtime's thread.
+        let work = tokio::task::spawn_blocking(move || {
+            let mut batch = batch;
+            let outcomes: Vec<_> = batch.iter_mut().map(|message| inner.work(message)).collect();
+            (batch, outcomes)
+        });
+        let (batch, outcomes) = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(worked)) => worked,
+            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Ok(Err(_)) => return Err(Error::Closed),
+            Err(_) => {
+                for message in &mut untouched {
+                    flag(message, format!("the query took longer than {} seconds", PATIENCE.as_secs()));
+                }
+                return Ok(one(untouched));
+            }
+        };
+        let mut out = Vec::with_capacity(batch.len());
+        for (mut message, outcome) in batch.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(true) => out.push(message),
+                Ok(false) => {}
+                Err(text) => {
+                    self.log.debug(format_args!("{text}"));
+                    flag(&mut message, text);
+                    out.push(message);
+                }
+            }
+        }
+        Ok(one(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{run, shown, try_build};
+
+    #[tokio::test]
+    async fn values_given() {
+        let jq = |query: &str| format!("jq: {{ query: '{query}' }}");
+        let message = "{\"l\":[{\"v\":3},{\"v\":1.50}],\"a\":\"x\"}";
+        assert_eq!(shown(&run(&jq(".l[].v"), &[message]).await), [["[3,1.50]"]]);
+        assert_eq!(shown(&run(&jq(".a"), &[message]).await), [["\"x\""]]);
+        assert_eq!(
+            shown(&run(&jq("."), &[message]).await),
+            [["{\"a\":\"x\",\"l\":[{\"v\":3},{\"v\":1.50}]}"]]
+        );
+        assert!(run(&jq("empty"), &[message]).await.is_empty());
+        let out = run(&jq("error(\"no\")"), &[message, "nope"]).await;
+        assert_eq!(out[0][0].error().unwrap().text, "error: no");
+        assert!(out[0][1].error().is_some());
+    }
+
+    #[test]
+    fn broken_queries_are_refused() {
+        let error =
+            |query: &str| try_build(&format!("jq: {{ query: '{query}' }}")).err().unwrap().to_string();
+        assert_eq!(error(".a | ("), "error parsing jq query: unexpected EOF");
+        assert_eq!(error("nofn"), "error compiling jq query: function not defined: nofn/0");
+    }
+}
