@@ -1,6 +1,6 @@
 //! What the command line takes.
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// The whole command line.
@@ -78,6 +78,19 @@ pub(crate) enum Command {
         after_help = "Examples:\n  echo '{\"name\":\"weir\"}' | weir blobl 'root.name = this.name.uppercase()'\n  weir blobl -f mapping.blobl -i documents.jsonl"
     )]
     Blobl(BloblArgs),
+    /// Lists the components and the functions of the language.
+    #[command(
+        after_help = "Examples:\n  weir list inputs outputs\n  weir list --format jsonschema > schema.json"
+    )]
+    List(ListArgs),
+    /// Prints what is known of a component: what it does, its fields, examples.
+    #[command(after_help = "Example:\n  weir docs processor mapping")]
+    Docs(DocsArgs),
+    /// Prints a new config of named components.
+    #[command(
+        after_help = "Examples:\n  weir create --small stdin/mapping,log/file\n  weir create http_server//drop > config.yaml"
+    )]
+    Create(CreateArgs),
     /// Looks after templates.
     Template {
         /// What to do.
@@ -202,6 +215,59 @@ pub(crate) struct BloblArgs {
     /// The most bytes that a document may have.
     #[arg(long, value_name = "BYTES", default_value_t = 65536)]
     pub(crate) max_token_length: usize,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The kinds to list, such as `inputs` or `bloblang-methods`; without any, all.
+    pub(crate) kinds: Vec<String>,
+    /// How the list is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Lists only what has this status: stable, beta, experimental or deprecated.
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<String>,
+    #[command(flatten)]
+    pub(crate) templates: Templates,
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Names, for people.
+    Text,
+    /// Names.
+    Json,
+    /// Everything that is known.
+    JsonFull,
+    /// The same without its texts.
+    JsonFullScrubbed,
+    /// A schema that editors check configs by.
+    Jsonschema,
+}
+
+/// Arguments of `docs`.
+#[derive(Debug, Args)]
+pub(crate) struct DocsArgs {
+    /// The kind, such as `processor`.
+    pub(crate) kind: String,
+    /// The component's name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) templates: Templates,
+}
+
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Inputs, processors and outputs, with commas between names and slashes between kinds: `stdin/mapping,log/file`.
+    pub(crate) expression: Option<String>,
+    /// Leaves out everything but the stream, and advanced fields.
+    #[arg(short, long)]
+    pub(crate) small: bool,
+    #[command(flatten)]
+    pub(crate) templates: Templates,
 }
 
 /// What `template` does.

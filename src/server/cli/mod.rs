@@ -2,11 +2,15 @@
 
 mod args;
 mod blobl;
+mod create;
 mod difference;
 mod echo;
 mod environment;
 mod lint;
+mod list;
 mod run;
+mod schema;
+mod skeleton;
 mod source;
 mod state;
 mod streams;
@@ -19,7 +23,7 @@ pub(crate) use args::Global;
 use args::{Cli, Command, StateVerb, TemplateVerb, Templates};
 use clap::Parser;
 use environment::Variables;
-use std::{process::ExitCode, sync::Arc};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 use weir_core::registry::Registry;
 
 /// Runs the command line and gives back its exit status.
@@ -63,6 +67,9 @@ fn perform(cli: Cli) -> Result<ExitCode, String> {
             Variables::read(&global.env_file)?;
             blobl::blobl(&args)
         }
+        Command::List(args) => print(&list::list(&args, &*registry(&args.templates)?)?),
+        Command::Docs(args) => print(&list::docs(&args, &*registry(&args.templates)?)?),
+        Command::Create(args) => print(&create::create(&args, &*registry(&args.templates)?)?),
         Command::Template { verb: TemplateVerb::Lint(args) } => {
             let registry = registry(&args.templates)?;
             exit(template::lint(&args, &registry, &mut std::io::stdout()))
@@ -76,6 +83,10 @@ fn registry(templates: &Templates, chilled: bool) -> Result<Arc<Registry>, Strin
     let mut registry = Registry::new(&[weir_pure::TABLE, weir_io::TABLE]);
     template::load(&templates.templates, &mut registry, chilled)?;
     Ok(Arc::new(registry))
+}
+
+fn print(text: &str) -> Result<ExitCode, String> {
+    exit(std::io::stdout().write_all(text.as_bytes()).map(|()| 0))
 }
 
 fn exit(code: std::io::Result<i32>) -> Result<ExitCode, String> {
