@@ -351,7 +351,7 @@ fn again(accepted: &[&str]) -> usize {
 }
 
 /// Starts a server that must not run; gives back what it said.
-fn refused(server: &Server, config: &str, state: &str) -> String {
+pub(crate) fn refused(server: &Server, config: &str, state: &str) -> String {
     let (config, said) = (server.write("refused.yaml", config), server.path("refused.log"));
     let log = File::create(&said).unwrap();
     let mut command = Command::new(WEIR);
@@ -366,7 +366,8 @@ fn refused(server: &Server, config: &str, state: &str) -> String {
     text
 }
 
-const ANY_PORT: &str = "http:\n  address: 127.0.0.1:0\n";
+/// A service config that takes any port.
+pub(crate) const ANY_PORT: &str = "http:\n  address: 127.0.0.1:0\n";
 
 #[test]
 fn a_state_folder_in_use_is_named() {

@@ -168,7 +168,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_streams_run_on() {
     assert_eq!(journal_calls(), before, "something was written after the failure");
     assert!(server.log().contains("the store failed"), "{}", server.log());
     server.kill();
-    server.start_plainly();
+    server.start_through(&[]);
     is_as_answered(&server);
     server.done("PUT", "/streams/one", &idle_stream("again"));
     let limit = Duration::from_mins(1);

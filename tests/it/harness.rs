@@ -220,9 +220,9 @@ impl Server {
         assert!(ended.is_some(), "the server does not end: {}", self.log());
     }
 
-    /// Starts anew, no longer through another program.
-    pub(crate) fn start_plainly(&mut self) {
-        self.setup.through.clear();
+    /// Starts anew through another program, or through none.
+    pub(crate) fn start_through(&mut self, words: &[&str]) {
+        self.setup.through = words.iter().copied().map(str::to_owned).collect();
         self.start_again();
     }
 

@@ -7,9 +7,11 @@
 #![expect(clippy::disallowed_types, reason = "the program under test runs by the real clock")]
 
 mod behaviour;
+mod chaos;
 mod contract;
 mod durability;
 mod harness;
 mod http;
+mod places;
 mod recorded;
 mod survival;

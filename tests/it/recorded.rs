@@ -4,8 +4,11 @@
 //! `todo.txt` names the cases that are known to fail, under the reason why; a named case that passes fails the run as
 //! much as one that fails unnamed. A name after `? ` may do either, which is for cases that hang on a clock.
 //!
-//! Variables: `CONFORMANCE_DIR` reads another folder, `WEIR_TODO=write` rewrites `todo.txt`, and `WEIR_ONLY=TEXT`
-//! runs only the cases whose name has that text.
+//! A Bloblang case is called by a hash of its text, for most have no name of their own; one that panics fails the run in
+//! any case.
+//!
+//! Variables: `CONFORMANCE_DIR` reads the cases from another folder, `WEIR_TODO=write` rewrites `todo.txt`, and
+//! `WEIR_ONLY=TEXT` runs only the cases whose name has that text.
 
 mod compare;
 mod missing;
@@ -16,23 +19,32 @@ mod todo;
 
 use serde_json::Value;
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     env, fs,
     panic::catch_unwind,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 use todo::Todo;
 
 const THREADS: usize = 8;
 /// How many cases that wait for a clock run side by side: more would make each other late.
 const TIMED: usize = 2;
-const FILES: [&str; 4] = ["bloblang", "config", "runs", "api"];
+const FILES: [&str; 5] = ["bloblang", EXAMPLES, "config", "runs", "api"];
+/// The examples of the reference's own pages, which are not everywhere.
+const EXAMPLES: &str = "bloblang_examples";
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance");
+/// Where the recordings lie beside a checkout.
+const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/conformance");
+const PANICS: &str = "it panics";
 /// The most that is shown of a failing case, in characters.
 const SHOWN: usize = 3000;
 /// One file at a time: all their cases at once would be too much for the clocks of some.
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: Mutex<Duration> = Mutex::new(Duration::ZERO);
+/// What all files may take together.
+const LIMIT: Duration = Duration::from_mins(5);
 
 struct Case {
     name: String,
@@ -59,7 +71,7 @@ impl Case {
     fn check(&self, file: &str) -> Result<(), String> {
         if file.starts_with("bloblang") {
             return catch_unwind(|| weir_bloblang::replay::replay(&self.line))
-                .unwrap_or_else(|_| Err("it panics".to_owned()));
+                .unwrap_or_else(|_| Err(PANICS.to_owned()));
         }
         let want = compare::wanted(&self.value);
         let got =
@@ -71,27 +83,43 @@ impl Case {
     }
 }
 
-fn folder() -> PathBuf {
-    env::var_os("CONFORMANCE_DIR").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")),
-        PathBuf::from,
-    )
+/// Where a file's cases are; `None` when they are not there and need not be.
+fn place(file: &str) -> Option<PathBuf> {
+    let given = env::var_os("CONFORMANCE_DIR").map(PathBuf::from);
+    let must_be = given.is_none() && file != EXAMPLES;
+    let folder = given.unwrap_or_else(|| PathBuf::from(TESTS));
+    let path = folder.join(file).with_extension("jsonl");
+    if must_be || path.exists() {
+        return Some(path);
+    }
+    let beside = Path::new(BESIDE).join(file).with_extension("jsonl");
+    (file == EXAMPLES && beside.exists()).then_some(beside)
 }
 
-/// The cases of a file; a case without a name is called by its line.
+fn todo_path() -> PathBuf {
+    Path::new(TESTS).join("todo.txt")
+}
+
+/// A short hash of a text that is the same everywhere (FNV-1a).
+fn hash(text: &str) -> u64 {
+    let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
+/// The cases of a file.
 fn load(file: &str) -> Vec<Case> {
-    let path = folder().join(format!("{file}.jsonl"));
-    if env::var_os("CONFORMANCE_DIR").is_some() && !path.exists() {
-        return Vec::new();
-    }
+    let Some(path) = place(file) else { return Vec::new() };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut cases = Vec::new();
     for (number, line) in text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = number + 1;
         let value: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{number}: {error}"));
-        let name = value.get("name").and_then(Value::as_str);
-        let name = name.map_or_else(|| format!("{file}:{number}"), str::to_owned);
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}:{}: {error}", number + 1));
+        let name = value.get("name").and_then(Value::as_str).unwrap_or("case");
+        let name = if file.starts_with("bloblang") {
+            format!("{file}/{name}/{:016x}", hash(line.trim_end()))
+        } else {
+            name.to_owned()
+        };
         cases.push(Case { name, line: line.to_owned(), value });
     }
     cases
@@ -108,13 +136,16 @@ struct Queue<'a> {
     timed_running: usize,
 }
 
-fn run_all<'a>(file: &str, cases: &'a [Case]) -> Vec<(&'a Case, Result<(), String>)> {
+fn run_all<'a>(file: &str, cases: &'a [Case], end: Instant) -> Vec<(&'a Case, Result<(), String>)> {
     let (timed, quick) = cases.iter().partition(|case| case.is_timed());
     let queue = Mutex::new(Queue { quick, timed, timed_running: 0 });
     let (free, results) = (Condvar::new(), Mutex::new(Vec::new()));
     let next = || {
         let mut queue = held(&queue);
         loop {
+            if Instant::now() > end {
+                return None;
+            }
             if queue.timed_running < TIMED
                 && let Some(case) = queue.timed.pop_front()
             {
@@ -148,14 +179,17 @@ fn run_all<'a>(file: &str, cases: &'a [Case]) -> Vec<(&'a Case, Result<(), Strin
 }
 
 fn replay(file: &str) {
-    let _turn = held(&TURN);
+    let mut used = held(&TURN);
+    let begun = Instant::now();
     let mut cases = load(file);
     let only = env::var("WEIR_ONLY").unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
-    let results = run_all(file, &cases);
+    let results = run_all(file, &cases, begun + LIMIT.saturating_sub(*used));
+    *used += begun.elapsed();
     let passed = results.iter().filter(|(_, result)| result.is_ok()).count();
     println!("{file}.jsonl: {passed} of {}", cases.len());
-    let path = folder().join("todo.txt");
+    assert_eq!(results.len(), cases.len(), "{LIMIT:?} are over before all cases of {file}.jsonl have run");
+    let path = todo_path();
     let mut todo = Todo::read(&path);
     if env::var("WEIR_TODO").is_ok_and(|value| value == "write") {
         for (case, result) in results {
@@ -169,6 +203,7 @@ fn replay(file: &str) {
     let mut wrong = Vec::new();
     for (case, result) in &results {
         match (result, todo.expects(&case.name)) {
+            (Err(error), _) if error == PANICS => wrong.push(format!("{}: {PANICS}", case.name)),
             (_, todo::Outcome::Either) | (Ok(()), todo::Outcome::Pass) | (Err(_), todo::Outcome::Failure) => {
             }
             (Ok(()), todo::Outcome::Failure) => {
@@ -186,10 +221,11 @@ fn replay(file: &str) {
 #[test]
 fn bloblang() {
     replay("bloblang");
-    // The reference's own examples are not kept here.
-    if folder().join("bloblang_examples.jsonl").exists() {
-        replay("bloblang_examples");
-    }
+}
+
+#[test]
+fn bloblang_examples() {
+    replay(EXAMPLES);
 }
 
 #[test]
@@ -209,10 +245,13 @@ fn api() {
 
 #[test]
 fn every_name_in_the_list_is_a_case() {
-    let _turn = held(&TURN);
-    let todo = Todo::read(&folder().join("todo.txt"));
-    let cases: Vec<Case> = FILES.into_iter().flat_map(load).collect();
+    let todo = Todo::read(&todo_path());
+    let cases: HashSet<String> = FILES.into_iter().flat_map(load).map(|case| case.name).collect();
+    // Another folder may hold fewer cases.
+    let is_elsewhere = |name: &str| {
+        env::var_os("CONFORMANCE_DIR").is_some() || (name.starts_with(EXAMPLES) && place(EXAMPLES).is_none())
+    };
     let unknown: Vec<&str> =
-        todo.names().filter(|name| cases.iter().all(|case| case.name != *name)).collect();
+        todo.names().filter(|name| !cases.contains(*name) && !is_elsewhere(name)).collect();
     assert!(unknown.is_empty(), "in todo.txt, but no case: {unknown:?}");
 }

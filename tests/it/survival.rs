@@ -19,7 +19,7 @@ const UP_AGAIN: Duration = Duration::from_secs(2);
 const SHARED: &str = "shared";
 
 /// The mark of a stream that is there.
-fn mark_of(server: &Server, id: &str) -> Option<String> {
+pub(crate) fn mark_of(server: &Server, id: &str) -> Option<String> {
     let answer = server.get(&format!("/streams/{id}"));
     if answer.status == 404 {
         return None;
@@ -47,7 +47,7 @@ struct SharedWrite {
     answered: bool,
 }
 
-struct Writer {
+pub(crate) struct Writer {
     own: Vec<Own>,
     shared: Vec<SharedWrite>,
     name: String,
@@ -55,7 +55,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(number: usize) -> Self {
+    pub(crate) fn new(number: usize) -> Self {
         let own = |at| Own { id: format!("w{number}-{at}"), known: None, unanswered: None };
         Self {
             own: (0..IDS_EACH).map(own).collect(),
@@ -66,7 +66,7 @@ impl Writer {
     }
 
     /// Writes until the server is gone; a 507 or any other refusal is a fault.
-    fn run(&mut self, address: SocketAddr, answered: &AtomicUsize) {
+    pub(crate) fn run(&mut self, address: SocketAddr, answered: &AtomicUsize) {
         loop {
             self.step += 1;
             let mark = format!("{} {}", self.name, self.step);
@@ -100,8 +100,13 @@ impl Writer {
         }
     }
 
+    /// The ids that must be there, as far as was answered.
+    pub(crate) fn there(&self) -> impl Iterator<Item = &str> {
+        self.own.iter().filter(|own| own.known.is_some()).map(|own| own.id.as_str())
+    }
+
     /// Compares the restarted server with what was answered, and goes on from what is there.
-    fn check(&mut self, server: &Server, round: usize) {
+    pub(crate) fn check(&mut self, server: &Server, round: usize) {
         for own in &mut self.own {
             let found = mark_of(server, &own.id);
             let unanswered = own.unanswered.take();
@@ -116,12 +121,12 @@ impl Writer {
     }
 }
 
-fn send(address: SocketAddr, method: &str, id: &str, body: Option<&str>) -> u16 {
+pub(crate) fn send(address: SocketAddr, method: &str, id: &str, body: Option<&str>) -> u16 {
     http::request(address, method, &format!("/streams/{id}"), &[], body.map(str::as_bytes), PATIENCE).status
 }
 
 /// What is stored of the shared id must not have ended before an answered write to it began.
-fn check_shared(server: &Server, writers: &[Writer], first: &str, round: usize) {
+pub(crate) fn check_shared(server: &Server, writers: &[Writer], first: &str, round: usize) {
     let found = mark_of(server, SHARED).unwrap_or_else(|| panic!("round {round}: {SHARED} is lost"));
     let all = || writers.iter().flat_map(|writer| &writer.shared);
     let newest = all().filter(|write| write.answered).map(|write| write.begun).max();

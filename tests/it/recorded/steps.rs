@@ -14,6 +14,9 @@ use std::{
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a state may follow its cause: a file is whole before its stream can know that it has ended, and a write is
+/// answered when tasks have started, which is before they are connected.
+const SETTLING: Duration = Duration::from_secs(1);
 /// How many redirects are followed.
 const REDIRECTS: usize = 10;
 
@@ -36,9 +39,13 @@ pub(crate) fn take(
 ) -> io::Result<Vec<Value>> {
     let wants = list(want, "steps");
     let mut answers = Vec::new();
+    let mut after_file = false;
     for (step, want) in steps.iter().zip(wants) {
         thread::sleep(seconds(step, "pause"));
-        let end = Instant::now() + seconds(step, "wait");
+        let settles = step["method"].is_null() && (after_file || step["path"] == "/ready");
+        let settling = if settles { SETTLING } else { Duration::ZERO };
+        let end = Instant::now() + seconds(step, "wait").max(settling);
+        after_file = step.get("read_file").is_some();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
