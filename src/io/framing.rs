@@ -55,12 +55,9 @@ impl Framing {
         let too_long = || io::Error::other("token too long");
         let framed = match self {
             Self::Lines => memchr::memchr(b'\n', buffer).map(|length| (0, length, 1)),
-            Self::LengthPrefixed => match buffer.first_chunk::<4>() {
-                Some(prefix) => {
-                    Some((4, usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX), 0))
-                }
-                None => None,
-            },
+            Self::LengthPrefixed => buffer
+                .first_chunk::<4>()
+                .map(|prefix| (4, usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX), 0)),
             Self::Netstring => match memchr::memchr(b':', buffer) {
                 Some(digits) => {
                     let length = buffer.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok());

@@ -13,7 +13,7 @@ mod net;
 pub mod output;
 pub mod processor;
 mod subprocess;
-mod tls;
+pub mod tls;
 
 use weir_core::registry::Table;
 

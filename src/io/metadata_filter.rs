@@ -35,12 +35,17 @@ impl Filter {
     pub(crate) fn new(config: FilterConfig) -> Result<Self, BuildError> {
         let compile = |pattern: &String| {
             Regex::new(pattern).map_err(|error| {
-                BuildError::new(format!("failed to compile regexp {pattern:?}: {error}"))
+                BuildError::new(format!("failed to compile regexp '{pattern}': {error}"))
                     .at("include_patterns")
             })
         };
         let patterns = config.include_patterns.iter().map(compile).collect::<Result<_, _>>()?;
         Ok(Self { prefixes: config.include_prefixes, patterns })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn by_prefix(prefix: &str) -> Self {
+        Self { prefixes: vec![prefix.into()], patterns: Vec::new() }
     }
 
     /// Whether nothing is taken.

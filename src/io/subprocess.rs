@@ -42,10 +42,9 @@ pub(crate) fn log_lines(
         loop {
             match lines.next().await {
                 Ok(Some(line)) => log.at(level, String::from_utf8_lossy(&line)),
-                Ok(None) => return,
                 // What is too long for a line goes on with what is read next.
                 Err(error) if error.kind() == io::ErrorKind::Other => lines.skip(),
-                Err(_) => return,
+                Ok(None) | Err(_) => return,
             }
         }
     });

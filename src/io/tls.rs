@@ -175,6 +175,13 @@ pub(crate) fn server(certificate: &str, key: &str) -> Result<ServerConfig, Build
         .map_err(|error| failed(&error))
 }
 
+/// The TLS of an HTTP server, of files in PEM.
+pub fn http_server(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, BuildError> {
+    let mut config = server(certificate, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// Believes any certificate, as was asked; signatures must still be right.
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>);

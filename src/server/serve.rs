@@ -111,7 +111,7 @@ pub(crate) fn settings(
 
 /// A listener for an app; its real address is logged.
 pub(crate) fn serve(app: Arc<App>, socket: TcpListener, runtime: &Handle) -> Result<Server, String> {
-    let server = Server::start(socket, app, Limits::default(), runtime)
+    let server = Server::start(socket, app, Limits::default(), None, runtime)
         .map_err(|error| format!("the HTTP server cannot start: {error}"))?;
     tracing::info!("Listening for HTTP requests at: http://{}", server.address());
     Ok(server)

@@ -300,11 +300,11 @@ impl OAuthConfig {
         let mut bare = url.clone();
         bare.set_query(None);
         bare.set_fragment(None);
-        let base =
+        let signed =
             format!("{}&{}&{}", verb.to_uppercase(), encoded(bare.as_str()), encoded(&parameters.join("&")));
         let key = format!("{}&{}", encoded(&self.consumer_secret), encoded(&self.access_token_secret));
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
-        let signature = STANDARD.encode(hmac::sign(&key, base.as_bytes()));
+        let signature = STANDARD.encode(hmac::sign(&key, signed.as_bytes()));
         let shown: Vec<_> = own
             .iter()
             .map(|(key, value)| (*key, value.as_str()))

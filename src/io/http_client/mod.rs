@@ -278,7 +278,7 @@ impl Client {
             }
         };
         let http = self.http()?;
-        let deadline = self.timeout.unwrap_or(Duration::from_secs(60));
+        let deadline = self.timeout.unwrap_or(Duration::from_mins(1));
         let mut request = http.request(made.method, url.clone()).headers(made.headers);
         match self.auth.value(http, &verb, &url, deadline).await {
             Ok(Some(value)) => request = request.header(http::header::AUTHORIZATION, value),
@@ -352,6 +352,7 @@ mod tests {
 
     #[test]
     fn statuses_are_judged_in_the_order_of_the_lists() {
+        use Verdict::{Again, AgainLater, Bad, Good};
         let retry = Retry {
             period: PAUSE,
             longest: PAUSE,
@@ -362,7 +363,6 @@ mod tests {
             redirects_succeed: false,
         };
         let verdicts = [204, 418, 429, 404, 302, 500].map(|status| retry.verdict(status));
-        use Verdict::{Again, AgainLater, Bad, Good};
         assert_eq!(verdicts, [Good, Good, AgainLater, Bad, Again, Again]);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct HttpError {
     /// What is said of it.
     pub(crate) text: String,
     /// The status and headers, if there was an answer.
-    pub(crate) answer: Option<(u16, HeaderMap)>,
+    pub(crate) answer: Option<Box<(u16, HeaderMap)>>,
     /// The answer did not come in time.
     pub(crate) timed_out: bool,
 }
@@ -107,7 +107,7 @@ pub(super) async fn unexpected(response: Response) -> HttpError {
     let code = status.as_u16();
     let text =
         format!("HTTP request returned unexpected response code ({code}): {code} {reason}, Error: {body}");
-    HttpError { text, answer: Some((status.as_u16(), headers)), timed_out: false }
+    HttpError { text, answer: Some(Box::new((code, headers))), timed_out: false }
 }
 
 /// A request that got no answer.

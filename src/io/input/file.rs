@@ -21,6 +21,7 @@ use weir_core::{
     frame::MAX_BATCHES,
     input::{InputComponent, Progress, Reader, Reading},
     node::Node,
+    prepare,
     registry::InputSpec,
     scanner::{Scan, Scanner},
     spec::{Body, Example, Spec, Status},
@@ -49,15 +50,20 @@ pub(super) static SPEC: InputSpec = Spec {
     examples: &[Example { title: "All logs of a folder", config: "paths: [ ./logs/*.log ]" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = match &config.codec {
-            Some(codec) => codec_scanner(codec, config.max_buffer)?,
-            None => config.scanner,
+        let (scanner, batches) = match config.codec.as_deref() {
+            Some("auto") => (prepare::default_node(AUTO), false),
+            Some(codec) => {
+                let alone = codec.strip_suffix("/multipart");
+                (codec_scanner(alone.unwrap_or(codec), config.max_buffer)?, alone.is_some())
+            }
+            None => (config.scanner, false),
         };
         let scanner = context.scanner("file.scanner", &scanner)?;
         let ledger = Ledger::new(context.checkpoint(), config.delete_on_finish);
         Ok(InputComponent::Reader(Box::new(FileInput {
             waiting: expand(&config.paths)?,
             scanner,
+            batches,
             replays: config.auto_replay_nacks,
             current: None,
             ready: VecDeque::new(),
@@ -112,7 +118,10 @@ pub(super) fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildE
         ("all-bytes", None) => Node::single("to_the_end", empty()),
         ("csv", None) => Node::single("csv", empty()),
         ("csv", Some(delimiter)) => Node::single("csv", with("custom_delimiter", delimiter)),
-        ("chunker", Some(size)) => Node::single("chunker", with("size", size)),
+        ("chunker", Some(size)) => {
+            let size = Node::scalar(size.to_owned(), weir_core::node::Tag::Int);
+            Node::single("chunker", Node::single("size", size))
+        }
         ("regex", Some(pattern)) => Node::single("re_match", with("pattern", pattern)),
         ("tar", None) => Node::single("tar", empty()),
         ("skipbom", None) => Node::single("skip_bom", into()?),
@@ -123,6 +132,16 @@ pub(super) fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildE
         _ => return Err(BuildError::new(format!("codec was not recognised: {codec}"))),
     })
 }
+
+/// The codec `auto`: by the ending of the name.
+const AUTO: &str = "
+switch:
+  - { re_match_name: '\\.csv$', scanner: { csv: {} } }
+  - { re_match_name: '\\.csv\\.gz$', scanner: { decompress: { algorithm: gzip, into: { csv: {} } } } }
+  - { re_match_name: '\\.tar$', scanner: { tar: {} } }
+  - { re_match_name: '\\.(tar\\.gz|tgz)$', scanner: { decompress: { algorithm: gzip, into: { tar: {} } } } }
+  - { scanner: { to_the_end: {} } }
+";
 
 /// One system call reads so much; the messages are slices of it.
 const PIECE: usize = 256 << 10;
@@ -135,6 +154,8 @@ struct FileInput {
     /// Files still to be read, in order.
     waiting: VecDeque<PathBuf>,
     scanner: Arc<dyn Scanner>,
+    /// Empty messages end batches (the codec `multipart`).
+    batches: bool,
     replays: bool,
     current: Option<Source>,
     /// Read, cut, and not given yet.
@@ -304,6 +325,23 @@ impl FileInput {
         Ok(())
     }
 
+    /// Whether a batch is complete.
+    fn has_batch(&mut self) -> bool {
+        if !self.batches {
+            return !self.ready.is_empty();
+        }
+        // An empty message with nothing before it ends no batch.
+        while self.ready.front().is_some_and(Message::is_empty) {
+            self.ready.pop_front();
+            if let Some(source) = &mut self.current {
+                source.messages += 1;
+            }
+        }
+        !self.ready.is_empty()
+            && (self.ready.iter().any(Message::is_empty)
+                || self.current.as_ref().is_none_or(|source| source.ended))
+    }
+
     /// Notes that the current file has ended, and leaves it.
     fn finish_current(&mut self) {
         if let Some(source) = self.current.take() {
@@ -433,7 +471,7 @@ impl Reader for FileInput {
     }
 
     async fn read(&mut self, reading: &mut Reading) -> Result<(), Error> {
-        while self.ready.is_empty() {
+        while !self.has_batch() {
             if self.current.as_ref().is_some_and(|source| source.ended) {
                 self.finish_current();
             } else if self.current.is_some() {
@@ -444,10 +482,17 @@ impl Reader for FileInput {
                 self.waiting.pop_front();
             }
         }
-        let count = self.ready.len().min(MESSAGES);
-        for message in self.ready.drain(..count) {
-            reading.push(message);
-        }
+        let count = if self.batches {
+            let end = self.ready.iter().position(Message::is_empty);
+            let count = end.map_or(self.ready.len(), |end| end + 1);
+            reading.messages.extend(self.ready.drain(..count).filter(|message| !message.is_empty()));
+            reading.end_batch();
+            count
+        } else {
+            let count = self.ready.len().min(MESSAGES);
+            self.ready.drain(..count).for_each(|message| reading.push(message));
+            count
+        };
         self.position += 1;
         reading.position = self.position;
         if let Some(source) = &mut self.current {

@@ -163,9 +163,10 @@ impl Writer for FileOutput {
         for (index, message) in messages.iter().enumerate() {
             let fixed = self.path.as_static().is_some() && !self.codec.replaces();
             if !fixed || index == 0 {
+                // A frame is no batch: each message's path is its own.
                 let path = self
                     .path
-                    .resolve(messages, index)
+                    .resolve(std::slice::from_ref(message), 0)
                     .map_err(|error| Error::Failed(format!("path interpolation error: {error}")))?;
                 let path = PathBuf::from(OsStr::from_bytes(&path));
                 if self.codec.replaces() || runs.last().is_none_or(|(last, _)| *last != path) {

@@ -51,9 +51,10 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     build: |node, context| {
         let (client, own) = split(node, OWN);
         let config: Config = own.read()?;
-        let body = match config.multipart.is_empty() {
-            true => RequestBody::Messages,
-            false => RequestBody::Parts(config.multipart),
+        let body = if config.multipart.is_empty() {
+            RequestBody::Messages
+        } else {
+            RequestBody::Parts(config.multipart)
         };
         let writer = Box::new(HttpClient {
             client: Client::new(client.read()?, body, context)?,

@@ -75,7 +75,7 @@ impl Http {
     fn fail(&self, messages: &mut [Message], error: &HttpError) {
         self.client.log().error(format_args!("HTTP request failed: {error}"));
         for message in messages {
-            if let Some((status, headers)) = &error.answer {
+            if let Some((status, headers)) = error.answer.as_deref() {
                 annotate(message.metadata_mut(), *status, headers, self.client.extract());
             }
             self.component.fail(message, &*error.text);

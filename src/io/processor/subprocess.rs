@@ -77,7 +77,7 @@ struct Config {
 }
 
 /// How long the program may take to answer.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How long more of an error is waited for.
 const ERROR_TAIL: Duration = Duration::from_secs(1);
 

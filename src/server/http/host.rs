@@ -193,13 +193,8 @@ impl Inner {
         if state.own.contains_key(&listener.address) {
             return Ok(());
         }
-        if listener.tls.is_some() {
-            let text = format!(
-                "TLS on {} is not available: serve it behind a proxy that ends TLS",
-                listener.address
-            );
-            return Err(Error::failed(text));
-        }
+        let tls = listener.tls.as_ref().map(|(certificate, key)| weir_io::tls::http_server(certificate, key));
+        let tls = tls.transpose().map_err(|error| Error::failed(error.to_string()))?;
         let Some(runtime) = self.runtime.get() else {
             return Err(Error::failed(format!(
                 "cannot listen on {}: the server has not started",
@@ -210,7 +205,7 @@ impl Inner {
             cors::Rules::new(listener.cors.enabled, &listener.cors.allowed_origins).map_err(Error::failed)?;
         let socket = bind(&listener.address).map_err(|error| Error::failed(error.to_string()))?;
         let site = OwnSite { inner: Arc::downgrade(self), address: listener.address.clone() };
-        let server = Server::start(socket, Arc::new(site), Limits::default(), runtime)
+        let server = Server::start(socket, Arc::new(site), Limits::default(), tls, runtime)
             .map_err(|error| Error::failed(error.to_string()))?;
         tracing::info!("Listening for HTTP requests at: http://{}", server.address());
         state.own.insert(listener.address.clone(), Own { table: Table::default(), server, cors });

@@ -15,8 +15,9 @@ use tokio::{
     runtime::Handle,
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
-    time::{Sleep, sleep},
+    time::{Sleep, sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 /// What one listener bears.
@@ -51,6 +52,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// How long a peer may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
@@ -96,13 +100,15 @@ impl Server {
         socket: TcpListener,
         site: Arc<dyn Site>,
         limits: Limits,
+        tls: Option<Arc<ServerConfig>>,
         runtime: &Handle,
     ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let _entered = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(socket)?;
         let stop = CancellationToken::new();
-        let accepting = runtime.spawn(accept(listener, site, limits, stop.clone()));
+        let accepting =
+            runtime.spawn(accept(listener, site, limits, tls.map(TlsAcceptor::from), stop.clone()));
         Ok(Self { address, stop, accepting: Some(accepting) })
     }
 
@@ -134,6 +140,7 @@ async fn accept(
     listener: tokio::net::TcpListener,
     site: Arc<dyn Site>,
     limits: Limits,
+    tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 ) {
     let connections = Arc::new(Semaphore::new(limits.connections));
@@ -161,9 +168,16 @@ async fn accept(
             tracing::debug!("Failed to disable delays of {peer}: {error}");
         }
         let stream = Patient { stream, stall: limits.stall, waiting: None };
-        let served = shell::serve(stream, peer, Arc::clone(&site), bodies.clone(), limits, stop.clone());
+        let (site, bodies, stop, tls) = (Arc::clone(&site), bodies.clone(), stop.clone(), tls.clone());
         tasks.spawn(async move {
-            served.await;
+            match tls {
+                None => shell::serve(stream, peer, site, bodies, limits, stop).await,
+                Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => shell::serve(stream, peer, site, bodies, limits, stop).await,
+                    Ok(Err(error)) => tracing::debug!("TLS handshake with {peer} failed: {error}"),
+                    Err(_) => tracing::debug!("TLS handshake with {peer} took too long"),
+                },
+            }
             drop(permit);
         });
     }

@@ -1,5 +1,6 @@
 //! `http_server`: takes messages that are sent to it over HTTP.
 
+mod gzip;
 mod request;
 mod response;
 
@@ -247,6 +248,14 @@ impl Endpoint {
 #[async_trait]
 impl Handler for Endpoint {
     async fn handle(&self, request: Request) -> Response {
+        let compresses = gzip::is_taken(&request.headers);
+        let response = self.answered(request).await;
+        if compresses { gzip::compressed(response).await } else { response }
+    }
+}
+
+impl Endpoint {
+    async fn answered(&self, request: Request) -> Response {
         if self.soft_stop.is_cancelled() {
             return closing();
         }

@@ -1,8 +1,11 @@
 //! Answers made of the messages that came back.
 
-use crate::{content_type, multipart};
+use crate::{
+    content_type,
+    metadata_filter::{self, Filter, FilterConfig},
+    multipart,
+};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use weir_bloblang::Message;
@@ -21,18 +24,8 @@ pub(super) static FIELDS: &[Field] = &[
         .default("{ Content-Type: application/octet-stream }")
         .interpolated()
         .advanced(),
-    Field::object(
-        "metadata_headers",
-        "Which metadata becomes headers, too.",
-        &[
-            Field::string("include_prefixes", "Keys that begin so.").list().default("[]").advanced(),
-            Field::string("include_patterns", "Keys in which one of these regular expressions is found.")
-                .list()
-                .default("[]")
-                .advanced(),
-        ],
-    )
-    .advanced(),
+    Field::object("metadata_headers", "Which metadata becomes headers, too.", metadata_filter::FIELDS)
+        .advanced(),
 ];
 
 #[derive(Deserialize)]
@@ -42,39 +35,26 @@ pub(super) struct AnswerConfig {
     metadata_headers: FilterConfig,
 }
 
-#[derive(Deserialize)]
-struct FilterConfig {
-    include_prefixes: Vec<String>,
-    include_patterns: Vec<String>,
-}
-
 /// How answers are made.
 pub(super) struct Answer {
     status: Interpolated,
     headers: Vec<(String, Interpolated)>,
-    prefixes: Vec<String>,
-    patterns: Vec<Regex>,
+    metadata: Filter,
 }
 
 impl Answer {
     pub(super) fn new(config: AnswerConfig) -> Result<Self, BuildError> {
-        let FilterConfig { include_prefixes, include_patterns } = config.metadata_headers;
-        let patterns = include_patterns.iter().map(|pattern| {
-            let failed = |error| BuildError::new(format!("failed to compile regexp '{pattern}': {error}"));
-            Regex::new(pattern).map_err(failed)
-        });
         Ok(Self {
             status: config.status,
             headers: config.headers.into_iter().collect(),
-            prefixes: include_prefixes,
-            patterns: patterns.collect::<Result<_, _>>()?,
+            metadata: Filter::new(config.metadata_headers).map_err(|error| error.at("metadata_headers"))?,
         })
     }
 
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         let status = Interpolated::parse("200").unwrap();
-        Self { status, headers: Vec::new(), prefixes: Vec::new(), patterns: Vec::new() }
+        Self { status, headers: Vec::new(), metadata: Filter::default() }
     }
 
     /// The answer; nothing came back: an empty one.
@@ -136,14 +116,12 @@ impl Answer {
     }
 
     fn add_metadata(&self, message: &Message, response: &mut Response) {
-        if self.prefixes.is_empty() && self.patterns.is_empty() {
+        if self.metadata.is_empty() {
             return;
         }
         for (key, value) in message.metadata().iter() {
             let key = key.as_str();
-            let included = self.prefixes.iter().any(|prefix| key.starts_with(&**prefix))
-                || self.patterns.iter().any(|pattern| pattern.is_match(&key));
-            if included {
+            if self.metadata.takes(&key) {
                 set(response, &key, value.to_text().as_bytes());
             }
         }
@@ -189,7 +167,7 @@ mod tests {
         );
         answer.status = Interpolated::parse("${! content().length() + 200 }").unwrap();
         answer.headers.push(("X-Thing".into(), Interpolated::parse("v-${! content() }").unwrap()));
-        answer.prefixes.push("x-".into());
+        answer.metadata = Filter::by_prefix("x-");
         let headers = "content-type: text/plain; charset=utf-8, x-meta: m, x-thing: v-a";
         assert_eq!(shown(&answer, &["a"]), (201, headers.into(), "a".into()));
         answer.status = Interpolated::parse("abc").unwrap();
