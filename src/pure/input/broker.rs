@@ -30,6 +30,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
     }],
     build: |node, context| {
         let config: Config = node.read()?;
+        if config.inputs.is_empty() {
+            return Err(BuildError::new("attempting to create broker input type with no inputs"));
+        }
         let copies = usize::try_from(config.copies).unwrap_or(0).max(1);
         if copies.saturating_mul(config.inputs.len()) > MAX_INPUTS {
             return Err(BuildError::new(format!("more than {MAX_INPUTS} inputs")).at("copies"));

@@ -1,6 +1,7 @@
 //! Processors.
 
 mod archive;
+mod benchmark;
 mod bloblang;
 mod bounds_check;
 mod branch;
@@ -48,6 +49,7 @@ use weir_core::{
 /// Every processor of this crate, by name.
 pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &archive::SPEC,
+    &benchmark::SPEC,
     &bloblang::SPEC,
     &bounds_check::SPEC,
     &branch::SPEC,
