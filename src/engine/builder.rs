@@ -128,11 +128,6 @@ impl<'a> Site<'a> {
         };
         Self { environment, view, stored }
     }
-
-    pub(crate) fn counting(mut self, metrics: Arc<Metrics>) -> Self {
-        self.view.metrics = metrics;
-        self
-    }
 }
 
 /// Builds the children of one component.

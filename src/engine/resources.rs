@@ -16,7 +16,7 @@ use weir_core::{
     context::Environment,
     input::{Input, Next},
     kind::Kind,
-    metrics::Metrics,
+    metrics::{Metrics, Series},
     node::Node,
     output::Output,
     processor::Processor,
@@ -50,14 +50,25 @@ pub struct Resources {
     processors: Labelled<dyn Processor>,
     outputs: Labelled<dyn Output>,
     inputs: Labelled<SharedInput>,
-    metrics: Arc<Metrics>,
 }
 
 /// What a label stands for.
 struct Entry<T: ?Sized> {
     slot: Slot<T>,
+    around: Option<Around>,
+}
+
+/// What belongs to one version of a resource, and goes with it.
+struct Around {
+    environment: Environment,
     connections: Vec<Arc<Connection>>,
-    environment: Option<Environment>,
+    metrics: Arc<Metrics>,
+}
+
+impl<T: ?Sized> Entry<T> {
+    fn connections(&self) -> Vec<Arc<Connection>> {
+        self.around.as_ref().map(|around| around.connections.clone()).unwrap_or_default()
+    }
 }
 
 struct Labelled<T: ?Sized>(RwLock<BTreeMap<String, Entry<T>>>);
@@ -77,30 +88,29 @@ impl<T: ?Sized> Labelled<T> {
             .ok_or_else(|| BuildError::new(format!("{} resource '{label}' was not found", words(kind))))
     }
 
-    /// Puts a version in, or takes it away; gives back the old one and what surrounded it.
-    fn put(
-        &self,
-        label: &str,
-        next: Option<(Arc<T>, Environment, Vec<Arc<Connection>>)>,
-    ) -> (Option<Arc<T>>, Option<Environment>) {
+    /// Puts a version in, or takes it away; gives back the old one.
+    fn put(&self, label: &str, next: Option<(Arc<T>, Around)>) -> Option<Arc<T>> {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(label.to_owned()).or_insert_with(|| Entry {
-            slot: Slot::default(),
-            connections: Vec::new(),
-            environment: None,
-        });
-        let (value, environment, connections) = match next {
-            Some((value, environment, connections)) => (Some(value), Some(environment), connections),
-            None => (None, None, Vec::new()),
-        };
-        entry.connections = connections;
-        let old_environment = std::mem::replace(&mut entry.environment, environment);
+        let entry =
+            entries.entry(label.to_owned()).or_insert_with(|| Entry { slot: Slot::default(), around: None });
+        let (value, around) = next.unzip();
+        let old_around = std::mem::replace(&mut entry.around, around);
         // The successor is there before the old input ends: a user who sees that end goes on with the new one.
         let old = entry.slot.put(value);
-        if let Some(environment) = &old_environment {
-            environment.soft_stop.cancel();
+        if let Some(around) = &old_around {
+            around.environment.soft_stop.cancel();
         }
-        (old, old_environment)
+        old
+    }
+
+    /// The series of the present versions, by label.
+    fn series(&self) -> Vec<Arc<Series>> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .values()
+            .filter_map(|entry| entry.around.as_ref())
+            .flat_map(|around| around.metrics.all())
+            .collect()
     }
 }
 
@@ -109,9 +119,11 @@ fn words(kind: Kind) -> &'static str {
 }
 
 impl Resources {
-    /// What is counted of the resources.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+    /// What is counted of the resources; a version that is replaced takes its series along.
+    pub fn series(&self) -> Vec<Arc<Series>> {
+        let Self { caches, rate_limits, processors, outputs, inputs } = self;
+        [caches.series(), rate_limits.series(), processors.series(), outputs.series(), inputs.series()]
+            .concat()
     }
 
     pub(crate) fn cache(&self, label: &str) -> Result<Slot<dyn Cache>, BuildError> {
@@ -127,7 +139,7 @@ impl Resources {
     }
 
     pub(crate) fn output(&self, label: &str) -> Result<Connected<Slot<dyn Output>>, BuildError> {
-        self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.connections.clone()))
+        self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.connections()))
     }
 
     pub(crate) fn input(
@@ -137,7 +149,7 @@ impl Resources {
     ) -> Result<Connected<Box<dyn Input>>, BuildError> {
         self.inputs.find(Kind::Input, label, |entry| {
             let reader = InputUser { slot: entry.slot.clone(), environment: user.clone() };
-            (Box::new(reader) as Box<dyn Input>, entry.connections.clone())
+            (Box::new(reader) as Box<dyn Input>, entry.connections())
         })
     }
 }
@@ -152,7 +164,7 @@ impl Engine {
     /// Builds a resource that nobody can use before it is installed.
     pub fn build_resource(&self, kind: Kind, label: &str, node: &Node) -> Result<BuiltResource, BuildError> {
         let stored = HashMap::new();
-        let mut site = Site::new(self.environment(""), &stored).counting(Arc::clone(&self.resources.metrics));
+        let mut site = Site::new(self.environment(""), &stored);
         let section = kind.resources().unwrap_or_default();
         let labelled = node.with("label", Node::string(label));
         let resource = Builder::new(self, &mut site, "root").resource(kind, section, &labelled)?;
@@ -168,24 +180,22 @@ impl Engine {
     pub fn install_resource(&self, built: BuiltResource) {
         let BuiltResource { label, resource, environment, view } = built;
         let resources = &self.resources;
+        let around = |connections| Around { environment, connections, metrics: view.metrics };
         match resource {
-            Resource::Cache(cache) => {
-                resources.caches.put(&label, Some((cache, environment, Vec::new())));
-            }
+            Resource::Cache(cache) => drop(resources.caches.put(&label, Some((cache, around(Vec::new()))))),
             Resource::RateLimit(limit) => {
-                resources.rate_limits.put(&label, Some((limit, environment, Vec::new())));
+                drop(resources.rate_limits.put(&label, Some((limit, around(Vec::new())))));
             }
             Resource::Processor(processor) => {
-                resources.processors.put(&label, Some((processor, environment, Vec::new())));
+                drop(resources.processors.put(&label, Some((processor, around(Vec::new())))));
             }
             Resource::Output(output) => {
-                let (old, _) = resources.outputs.put(&label, Some((output, environment, view.outputs)));
-                close_later(old);
+                close_later(resources.outputs.put(&label, Some((output, around(view.outputs)))));
             }
             Resource::Input(input) => {
                 let shared =
                     Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
-                resources.inputs.put(&label, Some((shared, environment, view.inputs)));
+                drop(resources.inputs.put(&label, Some((shared, around(view.inputs)))));
             }
         }
     }
@@ -194,12 +204,12 @@ impl Engine {
     pub fn remove_resource(&self, kind: Kind, label: &str) -> bool {
         let resources = &self.resources;
         match kind {
-            Kind::Cache => resources.caches.put(label, None).0.is_some(),
-            Kind::RateLimit => resources.rate_limits.put(label, None).0.is_some(),
-            Kind::Processor => resources.processors.put(label, None).0.is_some(),
-            Kind::Input => resources.inputs.put(label, None).0.is_some(),
+            Kind::Cache => resources.caches.put(label, None).is_some(),
+            Kind::RateLimit => resources.rate_limits.put(label, None).is_some(),
+            Kind::Processor => resources.processors.put(label, None).is_some(),
+            Kind::Input => resources.inputs.put(label, None).is_some(),
             Kind::Output => {
-                let (old, _) = resources.outputs.put(label, None);
+                let old = resources.outputs.put(label, None);
                 let was = old.is_some();
                 close_later(old);
                 was

@@ -153,14 +153,14 @@ impl Streams {
 
 /// The series of all streams, those of the resources first.
 fn groups(app: &App) -> Vec<Group> {
-    let resources = app.engine.resources.metrics();
+    let resources = app.engine.resources.series();
     match &app.subject {
-        Subject::Single(single) => vec![Group::new(None, resources), Group::new(None, &single.metrics)],
+        Subject::Single(single) => vec![Group::new(None, resources), Group::new(None, single.metrics.all())],
         Subject::Streams(streams) => {
             let mut groups = vec![Group::new(Some(Arc::from("")), resources)];
             for view in streams.service.list(Kind::Stream) {
                 if let Some(metrics) = crate::runtime::metrics(streams.service.running(&view.key).as_ref()) {
-                    groups.push(Group::new(Some(Arc::clone(&view.key.id)), &metrics));
+                    groups.push(Group::new(Some(Arc::clone(&view.key.id)), metrics.all()));
                 }
             }
             groups

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
-use weir_core::metrics::{Family, Metrics, Series};
+use weir_core::metrics::{Family, Series};
 
 /// Bytes after which a piece of a long text is sent.
 const PIECE: usize = 64 << 10;
@@ -20,8 +20,8 @@ pub(crate) struct Group {
 
 impl Group {
     /// The series of a stream.
-    pub(crate) fn new(stream: Option<Arc<str>>, metrics: &Metrics) -> Self {
-        Self { stream, series: metrics.all() }
+    pub(crate) fn new(stream: Option<Arc<str>>, series: Vec<Arc<Series>>) -> Self {
+        Self { stream, series }
     }
 
     /// The labels in alphabetical order: `label="",path="root.input",stream="a"`.
@@ -173,7 +173,7 @@ fn summary(name: &str, group: &Group, series: &Series, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_core::component::Component;
+    use weir_core::{component::Component, metrics::Metrics};
 
     static FAMILY: Family = Family {
         counters: &[("input_received", &[]), ("batch_created", &[("mechanism", "count")])],
@@ -185,7 +185,7 @@ mod tests {
         let component = Component { name: "x".into(), label: "l\"é".into(), path: "root.input".into() };
         let series = metrics.series(&Arc::new(component), &FAMILY);
         series.add(0, 3);
-        Group::new(Some(stream.into()), &metrics)
+        Group::new(Some(stream.into()), metrics.all())
     }
 
     #[test]
