@@ -1,5 +1,9 @@
 //! Programs of valid syntax, made from any bytes: for the property tests here and for the fuzz targets.
 
+// By the parent, for a fuzz target includes this file and has another one.
+use super::Environment;
+use super::spec::{Absent, ParamKind, Params, Spec};
+
 /// A function or method to call, and what its parameters take: a letter each.
 pub(crate) struct Callable {
     /// Name of it.
@@ -8,6 +12,38 @@ pub(crate) struct Callable {
     pub(crate) params: String,
     /// How many of the parameters must be given.
     pub(crate) required: usize,
+}
+
+fn callable(spec: &'static Spec) -> Callable {
+    let Params::Fixed(params) = spec.params else {
+        return Callable { name: spec.name, params: "xxx".to_owned(), required: 0 };
+    };
+    let letter = |kind: ParamKind| match kind {
+        ParamKind::String => 's',
+        ParamKind::Int => 'i',
+        ParamKind::Float => 'f',
+        ParamKind::Bool => 'b',
+        ParamKind::Array => 'a',
+        ParamKind::Object => 'o',
+        ParamKind::Timestamp => 't',
+        ParamKind::Query { scalars: false } => 'q',
+        ParamKind::Any | ParamKind::Query { scalars: true } => 'x',
+    };
+    Callable {
+        name: spec.name,
+        params: params.iter().map(|param| letter(param.kind)).collect(),
+        required: params.iter().filter(|param| matches!(param.absent, Absent::Required)).count(),
+    }
+}
+
+/// The functions and the methods that give the same every time, and soon.
+pub(crate) fn callables(environment: &Environment) -> (Vec<Callable>, Vec<Callable>) {
+    let tame = |spec: &&'static Spec| !spec.traits.impure && !spec.traits.blocks;
+    let mut functions: Vec<_> = environment.functions().filter(tame).map(callable).collect();
+    let mut methods: Vec<_> = environment.methods().filter(tame).map(callable).collect();
+    functions.sort_by_key(|callable| callable.name);
+    methods.sort_by_key(|callable| callable.name);
+    (functions, methods)
 }
 
 /// Chooses by bytes; when they run out, always the first and simplest.

@@ -5,44 +5,10 @@ use proptest::prelude::*;
 
 use crate::environment::Environment;
 use crate::eval::Scratch;
-use crate::generate::{Callable, program};
+use crate::generate::{callables, program};
 use crate::message::Message;
 use crate::program::{Mapped, Mutated, Program};
-use crate::spec::{Absent, ParamKind, Params, Spec};
 use crate::value::Value;
-
-fn callable(spec: &'static Spec) -> Callable {
-    let Params::Fixed(params) = spec.params else {
-        return Callable { name: spec.name, params: "xxx".to_owned(), required: 0 };
-    };
-    let letter = |kind: ParamKind| match kind {
-        ParamKind::String => 's',
-        ParamKind::Int => 'i',
-        ParamKind::Float => 'f',
-        ParamKind::Bool => 'b',
-        ParamKind::Array => 'a',
-        ParamKind::Object => 'o',
-        ParamKind::Timestamp => 't',
-        ParamKind::Query { scalars: false } => 'q',
-        ParamKind::Any | ParamKind::Query { scalars: true } => 'x',
-    };
-    Callable {
-        name: spec.name,
-        params: params.iter().map(|param| letter(param.kind)).collect(),
-        required: params.iter().filter(|param| matches!(param.absent, Absent::Required)).count(),
-    }
-}
-
-/// What gives the same every time, and soon.
-fn callables() -> (Vec<Callable>, Vec<Callable>) {
-    let environment = Environment::new();
-    let tame = |spec: &&'static Spec| !spec.traits.impure && !spec.traits.blocks;
-    let mut functions: Vec<_> = environment.functions().filter(tame).map(callable).collect();
-    let mut methods: Vec<_> = environment.methods().filter(tame).map(callable).collect();
-    functions.sort_by_key(|callable| callable.name);
-    methods.sort_by_key(|callable| callable.name);
-    (functions, methods)
-}
 
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -76,7 +42,7 @@ fn outcome(program: &Program, batch: &[Message], scratch: &mut Scratch) -> Strin
 #[test]
 fn programs_neither_panic_nor_differ_from_run_to_run() {
     let environment = Environment::new();
-    let (functions, methods) = callables();
+    let (functions, methods) = callables(&environment);
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
     let parsed = std::cell::Cell::new(0);
     proptest!(config, |(bytes in vec(any::<u8>(), 0..200), document in json())| {

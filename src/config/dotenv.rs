@@ -14,18 +14,11 @@ impl fmt::Display for DotenvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, text } = self;
         writeln!(f, "{line}: line {line} char {column}: expected Environment variable assignment")?;
-        f.write_str(&pointed(text, *line, *column))
+        f.write_str(&crate::excerpt::pointed(text, *line, *column))
     }
 }
 
 impl std::error::Error for DotenvError {}
-
-/// A line of a text with a mark below one of its columns.
-pub fn pointed(text: &str, line: usize, column: usize) -> String {
-    let margin = " ".repeat(line.to_string().len());
-    let before = " ".repeat(column.saturating_sub(1));
-    format!("{margin} |\n{line} | {text}\n{margin} | {before}^---")
-}
 
 /// Reads the variables of a file. A value in double quotes may hold anything; any other ends at a space, and what
 /// follows it is not read.

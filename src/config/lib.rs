@@ -3,6 +3,7 @@
 
 pub mod dotenv;
 pub mod environment;
+pub mod excerpt;
 pub mod file;
 pub mod json;
 pub mod labels;

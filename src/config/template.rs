@@ -150,7 +150,7 @@ fn kept(text: &str) -> &'static str {
 fn parse(mapping: &str) -> Result<Program, String> {
     Program::parse(mapping, &Environment::new()).map_err(|error| {
         let line = mapping.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
-        format!("{error}\n{}", crate::dotenv::pointed(line, error.line, error.column))
+        format!("{error}\n{}", crate::excerpt::pointed(line, error.line, error.column))
     })
 }
 

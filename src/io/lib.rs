@@ -2,6 +2,7 @@
 
 pub mod cache;
 mod codec;
+mod codec_scanner;
 mod content_type;
 mod framing;
 mod http_client;

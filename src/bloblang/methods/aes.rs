@@ -132,8 +132,25 @@ fn galois(secret: &[u8], nonce: &[u8; 12], bytes: &[u8], seal: bool) -> Result<V
     }
 }
 
-fn encrypt(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
-    let text = text(&target)?;
+/// Each block mixed with the sealed one before it.
+fn chained(key: &Key, iv: &[u8; BLOCK], blocks: &mut [[u8; BLOCK]], seal: bool) {
+    let mut before = *iv;
+    for block in blocks {
+        if seal {
+            xor(block, &before);
+            key.encrypt(block);
+            before = *block;
+        } else {
+            let sealed = *block;
+            key.decrypt(block);
+            xor(block, &before);
+            before = sealed;
+        }
+    }
+}
+
+fn apply(cx: &mut Cx<'_>, target: &Value, args: &Args<'_>, seal: bool) -> Result<Vec<u8>, Fault> {
+    let text = text(target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
     let mut bytes = text.bytes.to_vec();
     match prepared(args)? {
@@ -141,45 +158,27 @@ fn encrypt(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fau
         Cipher::Feedback(key, iv) => feedback(key, iv, &mut bytes),
         Cipher::Chained(key, iv) => {
             let (blocks, []) = bytes.as_chunks_mut::<BLOCK>() else {
-                return Err(Fault::new("plaintext is not a multiple of the block size"));
+                let what = if seal { "plaintext" } else { "ciphertext" };
+                return Err(Fault::new(format!("{what} is not a multiple of the block size")));
             };
-            let mut before = *iv;
-            for block in blocks {
-                xor(block, &before);
-                key.encrypt(block);
-                before = *block;
-            }
+            chained(key, iv, blocks, seal);
         }
         Cipher::Galois(key, nonce) => {
-            bytes = galois(key, nonce, &bytes, true).map_err(|_| Fault::new("gcm encrypting failed"))?;
+            let failed = if seal {
+                "gcm encrypting failed"
+            } else {
+                "gcm decrypting failed: cipher: message authentication failed"
+            };
+            bytes = galois(key, nonce, &bytes, seal).map_err(|_| Fault::new(failed))?;
         }
     }
-    Ok(Value::String(Text::from(bytes)))
+    Ok(bytes)
+}
+
+fn encrypt(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    Ok(Value::String(Text::from(apply(cx, &target, args, true)?)))
 }
 
 fn decrypt(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
-    let text = text(&target)?;
-    cx.spend(text.bytes.len() as u64 / 16)?;
-    let mut bytes = text.bytes.to_vec();
-    match prepared(args)? {
-        Cipher::Counter(key, iv) => counter(key, iv, &mut bytes),
-        Cipher::Feedback(key, iv) => feedback(key, iv, &mut bytes),
-        Cipher::Chained(key, iv) => {
-            let (blocks, []) = bytes.as_chunks_mut::<BLOCK>() else {
-                return Err(Fault::new("ciphertext is not a multiple of the block size"));
-            };
-            let mut before = *iv;
-            for block in blocks {
-                let sealed = *block;
-                key.decrypt(block);
-                xor(block, &before);
-                before = sealed;
-            }
-        }
-        Cipher::Galois(key, nonce) => {
-            bytes = galois(key, nonce, &bytes, false)
-                .map_err(|_| Fault::new("gcm decrypting failed: cipher: message authentication failed"))?;
-        }
-    }
-    Ok(Value::bytes(bytes))
+    Ok(Value::bytes(apply(cx, &target, args, false)?))
 }

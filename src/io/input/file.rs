@@ -1,5 +1,6 @@
 //! `file`: reads files one after the other, each cut by a scanner.
 
+use crate::codec_scanner;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -37,10 +38,8 @@ pub(super) static SPEC: InputSpec = Spec {
     body: Body::Fields(&[
         Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.")
             .list(),
-        Field::string("codec", "How to cut the files; superseded by `scanner`.").optional().deprecated(),
-        Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
-            .default("1000000")
-            .deprecated(),
+        codec_scanner::CODEC,
+        codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut each file into messages.").default("{ lines: {} }"),
         Field::bool("delete_on_finish", "Delete each file once all of it is delivered.")
             .default("false")
@@ -54,7 +53,7 @@ pub(super) static SPEC: InputSpec = Spec {
             Some("auto") => (prepare::default_node(AUTO), false),
             Some(codec) => {
                 let alone = codec.strip_suffix("/multipart");
-                (codec_scanner(alone.unwrap_or(codec), config.max_buffer)?, alone.is_some())
+                (codec_scanner::parse(alone.unwrap_or(codec), config.max_buffer)?, alone.is_some())
             }
             None => (config.scanner, false),
         };
@@ -98,39 +97,6 @@ pub(super) fn expand(paths: &[String]) -> Result<VecDeque<PathBuf>, BuildError> 
     let mut seen = HashSet::new();
     files.retain(|file| seen.insert(file.clone()));
     Ok(files)
-}
-
-/// The scanner that an old codec means; parts joined by `/` wrap what follows.
-pub(super) fn codec_scanner(codec: &str, max_buffer: i64) -> Result<Node, BuildError> {
-    let (first, rest) = codec.split_once('/').map_or((codec, None), |(first, rest)| (first, Some(rest)));
-    let (name, argument) =
-        first.split_once(':').map_or((first, None), |(name, argument)| (name, Some(argument)));
-    let empty = || Node::map(Vec::new());
-    let with = |key: &str, value: &str| Node::single(key, Node::string(value));
-    let into =
-        || codec_scanner(rest.unwrap_or("all-bytes"), max_buffer).map(|inner| Node::single("into", inner));
-    Ok(match (name, argument) {
-        ("lines", None) => {
-            let limit = Node::scalar(max_buffer.to_string(), weir_core::node::Tag::Int);
-            Node::single("lines", Node::single("max_buffer_size", limit))
-        }
-        ("delim", Some(delimiter)) => Node::single("lines", with("custom_delimiter", delimiter)),
-        ("all-bytes", None) => Node::single("to_the_end", empty()),
-        ("csv", None) => Node::single("csv", empty()),
-        ("csv", Some(delimiter)) => Node::single("csv", with("custom_delimiter", delimiter)),
-        ("chunker", Some(size)) => {
-            let size = Node::scalar(size.to_owned(), weir_core::node::Tag::Int);
-            Node::single("chunker", Node::single("size", size))
-        }
-        ("regex", Some(pattern)) => Node::single("re_match", with("pattern", pattern)),
-        ("tar", None) => Node::single("tar", empty()),
-        ("skipbom", None) => Node::single("skip_bom", into()?),
-        ("gzip" | "pgzip", None) => {
-            let decompress = into()?.with("algorithm", Node::string(name));
-            Node::single("decompress", decompress)
-        }
-        _ => return Err(BuildError::new(format!("codec was not recognised: {codec}"))),
-    })
 }
 
 /// The codec `auto`: by the ending of the name.

@@ -1,6 +1,6 @@
 //! `http_client`: asks a server for messages, again and again.
 
-use super::file::codec_scanner;
+use crate::codec_scanner;
 use crate::http_client::{Body as RequestBody, Client, HttpError, Shared, fields, split};
 use async_trait::async_trait;
 use reqwest::Response;
@@ -33,10 +33,8 @@ const OWN: &[Field] = &[
                 "Whether to ask again when the answer has ended; otherwise the input ends.",
             )
             .default("true"),
-            Field::string("codec", "How to cut the answer; superseded by `scanner`.").optional().deprecated(),
-            Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
-                .default("1000000")
-                .deprecated(),
+            codec_scanner::CODEC,
+            codec_scanner::MAX_BUFFER,
             Field::scanner("scanner", "How to cut the answer into messages.").default("{ lines: {} }"),
         ],
     ),
@@ -66,10 +64,11 @@ pub(super) static SPEC: InputSpec = InputSpec {
         let mut scanner = None;
         if config.stream.enabled {
             client = client.without_timeout();
-            let node = match &config.stream.codec {
-                Some(codec) => codec_scanner(codec, config.stream.max_buffer)?,
-                None => config.stream.scanner,
-            };
+            let node = codec_scanner::choose(
+                config.stream.codec.as_deref(),
+                config.stream.max_buffer,
+                config.stream.scanner,
+            )?;
             scanner = Some(context.scanner("http_client.stream.scanner", &node)?);
         }
         Ok(InputComponent::Reader(Box::new(HttpClient {

@@ -1,6 +1,6 @@
 //! `socket`: connects to a peer and reads what it sends.
 
-use super::file::codec_scanner;
+use crate::codec_scanner;
 use crate::{
     net::{Duplex, Target},
     tls,
@@ -36,20 +36,15 @@ pub(super) static SPEC: InputSpec = InputSpec {
         Field::mapping("open_message_mapping", "A mapping whose result is sent to the peer first.")
             .optional(),
         tls::CLIENT,
-        Field::string("codec", "How to cut what is read; superseded by `scanner`.").optional().deprecated(),
-        Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
-            .default("1000000")
-            .deprecated(),
+        codec_scanner::CODEC,
+        codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
         Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
     ]),
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: 'localhost:7000' }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = match &config.codec {
-            Some(codec) => codec_scanner(codec, config.max_buffer)?,
-            None => config.scanner,
-        };
+        let scanner = codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner)?;
         Ok(InputComponent::Reader(Box::new(Socket {
             target: Target::new(config.network, config.address, &config.tls)?,
             opening: config.open_message_mapping,

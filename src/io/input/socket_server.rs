@@ -1,6 +1,7 @@
 //! `socket_server`: listens, and reads what peers send.
 
-use super::{file::codec_scanner, socket::PIECE};
+use super::socket::PIECE;
+use crate::codec_scanner;
 use crate::{net::Duplex, tls};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -85,20 +86,16 @@ pub(super) static SPEC: InputSpec = InputSpec {
             ],
         )
         .optional(),
-        Field::string("codec", "How to cut what is read; superseded by `scanner`.").optional().deprecated(),
-        Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
-            .default("1000000")
-            .deprecated(),
+        codec_scanner::CODEC,
+        codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
         Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
     ]),
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: '127.0.0.1:7000' }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = match &config.codec {
-            Some(codec) => codec_scanner(codec, config.max_buffer)?,
-            None => config.scanner.clone(),
-        };
+        let scanner =
+            codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner.clone())?;
         let scanner = context.scanner("socket_server.scanner", &scanner)?;
         // A cache that is not there keeps the input from listening, not the stream from starting.
         let cache = config

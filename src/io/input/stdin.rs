@@ -1,6 +1,6 @@
 //! `stdin`: reads the standard input of the process.
 
-use super::file::codec_scanner;
+use crate::codec_scanner;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
@@ -28,10 +28,8 @@ pub(super) static SPEC: InputSpec = InputSpec {
                   ends is lost.",
     status: Status::Stable,
     body: Body::Fields(&[
-        Field::string("codec", "How to cut what is read; superseded by `scanner`.").optional().deprecated(),
-        Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
-            .default("1000000")
-            .deprecated(),
+        codec_scanner::CODEC,
+        codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
         Field::bool(
             "auto_replay_nacks",
@@ -43,10 +41,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Rows", config: "scanner: { csv: {} }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = match &config.codec {
-            Some(codec) => codec_scanner(codec, config.max_buffer)?,
-            None => config.scanner,
-        };
+        let scanner = codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner)?;
         let scanner = context.scanner("stdin.scanner", &scanner)?;
         Ok(InputComponent::Reader(Box::new(Stdin::new(scanner, config.auto_replay_nacks, standard_input))))
     },

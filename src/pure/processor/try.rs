@@ -38,8 +38,28 @@ impl Try {
 }
 
 /// Only the first message of what one became is looked at, as in the reference.
-fn is_failed(batch: &[Message]) -> bool {
+pub(super) fn is_failed(batch: &[Message]) -> bool {
     batch.first().is_some_and(|message| message.error().is_some())
+}
+
+/// Puts each message through the children one by one; what failed skips the rest.
+pub(super) async fn until_failed(
+    children: &[Arc<dyn Processor>],
+    batch: Vec<Message>,
+) -> Result<Vec<Vec<Message>>, Error> {
+    let mut batches: Vec<Vec<Message>> = batch.into_iter().map(|message| vec![message]).collect();
+    for child in children {
+        let mut next = Vec::with_capacity(batches.len());
+        for batch in batches {
+            if is_failed(&batch) {
+                next.push(batch);
+            } else {
+                next.extend(child.process(batch).await?);
+            }
+        }
+        batches = next;
+    }
+    Ok(batches)
 }
 
 #[async_trait]
@@ -75,18 +95,7 @@ impl Processor for Try {
     }
 
     async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
-        let mut batches: Vec<Vec<Message>> = batch.into_iter().map(|message| vec![message]).collect();
-        for child in &self.children {
-            let mut next = Vec::with_capacity(batches.len());
-            for batch in batches {
-                if is_failed(&batch) {
-                    next.push(batch);
-                } else {
-                    next.extend(child.process(batch).await?);
-                }
-            }
-            batches = next;
-        }
+        let batches = until_failed(&self.children, batch).await?;
         Ok(one(batches.into_iter().flatten().collect()))
     }
 

@@ -1,6 +1,9 @@
 //! `try_catch`: runs processors, and others on the messages that failed.
 
-use super::children;
+use super::{
+    children,
+    r#try::{is_failed, until_failed},
+};
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -56,11 +59,6 @@ struct TryCatch {
     error_metadata: Text,
 }
 
-/// Only the first message of what one became is looked at, as in the reference.
-fn is_failed(batch: &[Message]) -> bool {
-    batch.first().is_some_and(|message| message.error().is_some())
-}
-
 impl TryCatch {
     /// Makes the failure of a message metadata.
     fn catch(&self, message: &mut Message) {
@@ -80,18 +78,7 @@ impl TryCatch {
 #[async_trait]
 impl Processor for TryCatch {
     async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
-        let mut batches: Vec<Vec<Message>> = batch.into_iter().map(|message| vec![message]).collect();
-        for child in &self.processors {
-            let mut next = Vec::with_capacity(batches.len());
-            for batch in batches {
-                if is_failed(&batch) {
-                    next.push(batch);
-                } else {
-                    next.extend(child.process(batch).await?);
-                }
-            }
-            batches = next;
-        }
+        let batches = until_failed(&self.processors, batch).await?;
         let mut out = Vec::with_capacity(batches.len());
         for mut batch in batches {
             if is_failed(&batch) {

@@ -63,7 +63,7 @@ fn language(folder: PathBuf) -> Environment {
 /// Why a mapping cannot be used, with its line.
 fn refused(text: &str, error: &ParseError) -> String {
     let line = text.lines().nth(error.line.saturating_sub(1)).unwrap_or_default();
-    let shown = weir_config::dotenv::pointed(line, error.line, error.column);
+    let shown = weir_config::excerpt::pointed(line, error.line, error.column);
     format!("failed to parse mapping: {error}\n{shown}")
 }
 

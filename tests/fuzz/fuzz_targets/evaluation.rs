@@ -4,42 +4,15 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use weir_bloblang::spec::{Absent, ParamKind, Params, Spec};
-use weir_bloblang::{Environment, Message, Program, Scratch};
+use weir_bloblang::{Environment, Message, Program, Scratch, spec};
 
 #[path = "../../../src/bloblang/generate.rs"]
 mod generate;
-use generate::Callable;
-
-fn callable(spec: &'static Spec) -> Callable {
-    let Params::Fixed(params) = spec.params else {
-        return Callable { name: spec.name, params: "xxx".to_owned(), required: 0 };
-    };
-    let letter = |kind: ParamKind| match kind {
-        ParamKind::String => 's',
-        ParamKind::Int => 'i',
-        ParamKind::Float => 'f',
-        ParamKind::Bool => 'b',
-        ParamKind::Array => 'a',
-        ParamKind::Object => 'o',
-        ParamKind::Timestamp => 't',
-        ParamKind::Query { scalars: false } => 'q',
-        ParamKind::Any | ParamKind::Query { scalars: true } => 'x',
-    };
-    Callable {
-        name: spec.name,
-        params: params.iter().map(|param| letter(param.kind)).collect(),
-        required: params.iter().filter(|param| matches!(param.absent, Absent::Required)).count(),
-    }
-}
+use generate::{Callable, callables};
 
 static LANGUAGE: LazyLock<(Environment, Vec<Callable>, Vec<Callable>)> = LazyLock::new(|| {
     let environment = Environment::new();
-    let tame = |spec: &&'static Spec| !spec.traits.impure && !spec.traits.blocks;
-    let mut functions: Vec<_> = environment.functions().filter(tame).map(callable).collect();
-    let mut methods: Vec<_> = environment.methods().filter(tame).map(callable).collect();
-    functions.sort_by_key(|callable| callable.name);
-    methods.sort_by_key(|callable| callable.name);
+    let (functions, methods) = callables(&environment);
     (environment, functions, methods)
 });
 
