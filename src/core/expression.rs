@@ -31,7 +31,7 @@ impl Mapping {
                 BuildError::new(format!("failed to parse bloblang mapping '': {}", error.without_position()))
             })
         };
-        KNOWN.get_or_init(Known::default).find(text, compile, |made| made.is_pure()).map(Self)
+        KNOWN.get_or_init(Known::default).find(text, compile, weir_bloblang::Program::is_pure).map(Self)
     }
 }
 
@@ -60,7 +60,7 @@ impl Interpolated {
             weir_bloblang::Interpolated::parse(text, language())
                 .map_err(|error| BuildError::new(format!("failed to parse interpolated field: {error}")))
         };
-        KNOWN.get_or_init(Known::default).find(text, compile, |made| made.is_pure()).map(Self)
+        KNOWN.get_or_init(Known::default).find(text, compile, weir_bloblang::Interpolated::is_pure).map(Self)
     }
 }
 

@@ -26,7 +26,7 @@ use weir_core::{
     http::HttpHost,
     input::{Input, InputComponent},
     kind::Kind,
-    metrics::{Family, Metrics, Series},
+    metrics::{Family, Series},
     node::Node,
     output::{Output, OutputComponent},
     pipe::Pipes,

@@ -155,10 +155,8 @@ impl DropOn {
         let patience = if self.pressed.load(Ordering::Acquire) { AT_ONCE } else { limit };
         // What was not taken yet when the time is over is taken back.
         let taken = timeout(patience, self.output.send(frame)).await.is_ok();
-        let outcome = match taken {
-            true => timeout(limit.saturating_sub(began.elapsed()), heard).await.ok(),
-            false => None,
-        };
+        let outcome =
+            if taken { timeout(limit.saturating_sub(began.elapsed()), heard).await.ok() } else { None };
         self.pressed.store(outcome.is_none(), Ordering::Release);
         let outcome = match outcome {
             Some(Ok(outcome)) => outcome,
@@ -226,7 +224,7 @@ mod tests {
     impl Output for Stuck {
         async fn connect(&self) {}
         async fn send(&self, _: Frame) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         async fn close(&self) {}
     }

@@ -1,4 +1,4 @@
-//! `jmespath`: works messages with a JMESPath query.
+//! `jmespath`: works messages with a `JMESPath` query.
 
 use super::flag;
 use crate::{

@@ -52,14 +52,11 @@ pub(super) fn create(args: &CreateArgs, registry: &Registry) -> Result<String, S
     let mut text = String::new();
     for line in to_yaml(&node).lines() {
         let indent: String = line.chars().take_while(|c| *c == ' ').collect();
-        match written.iter().find(|(name, _)| line.ends_with(&format!("{MARK}{name}"))) {
-            Some((_, lines)) => lines.iter().for_each(|line| {
-                text.push_str(&format!("{indent}{line}\n"));
-            }),
-            None => {
-                text.push_str(line);
-                text.push('\n');
-            }
+        if let Some((_, lines)) = written.iter().find(|(name, _)| line.ends_with(&format!("{MARK}{name}"))) {
+            text.extend(lines.iter().flat_map(|line| [&*indent, line, "\n"]));
+        } else {
+            text.push_str(line);
+            text.push('\n');
         }
     }
     Ok(text)

@@ -51,26 +51,25 @@ pub(super) fn list(args: &ListArgs, registry: &Registry) -> Result<String, Strin
         all.insert("config".into(), fields(sections::CONFIG, texts));
     }
     for (name, title) in SECTIONS.into_iter().filter(|(name, _)| wanted(name)) {
-        let mut found: Vec<(&str, Value)> = match kind(name) {
-            Some(kind) => registry
+        let mut found: Vec<(&str, Value)> = if let Some(kind) = kind(name) {
+            registry
                 .outlines(kind)
                 .filter(|outline| is_shown(outline.status))
                 .map(|outline| {
                     (outline.name, if full { component(kind, outline, texts) } else { Value::Null })
                 })
-                .collect(),
-            None => {
-                let specs: Vec<&'static Spec> = if name == "bloblang-functions" {
-                    language.functions().collect()
-                } else {
-                    language.methods().collect()
-                };
-                specs
-                    .into_iter()
-                    .filter(|_| is_shown(Status::Stable))
-                    .map(|spec| (spec.name, if full { function(spec, texts) } else { Value::Null }))
-                    .collect()
-            }
+                .collect()
+        } else {
+            let specs: Vec<&'static Spec> = if name == "bloblang-functions" {
+                language.functions().collect()
+            } else {
+                language.methods().collect()
+            };
+            specs
+                .into_iter()
+                .filter(|_| is_shown(Status::Stable))
+                .map(|spec| (spec.name, if full { function(spec, texts) } else { Value::Null }))
+                .collect()
         };
         found.sort_by_key(|(name, _)| *name);
         let items = found.iter().map(|(name, item)| if full { item.clone() } else { json!(name) });
@@ -78,7 +77,7 @@ pub(super) fn list(args: &ListArgs, registry: &Registry) -> Result<String, Strin
         if !plain.is_empty() {
             plain.push('\n');
         }
-        let names: String = found.iter().map(|(name, _)| format!("  - {name}\n")).collect();
+        let names: String = found.iter().flat_map(|(name, _)| ["  - ", name, "\n"]).collect();
         // Writing to a string cannot fail.
         let _written = write!(plain, "{title}:\n{names}");
     }
@@ -222,7 +221,7 @@ pub(super) fn docs(args: &DocsArgs, registry: &Registry) -> Result<String, Strin
         let config = if is_value {
             format!("{}: {}\n", outline.name, example.config.trim_end())
         } else {
-            let indented: String = example.config.lines().map(|line| format!("  {line}\n")).collect();
+            let indented: String = example.config.lines().flat_map(|line| ["  ", line, "\n"]).collect();
             format!("{}:\n{indented}", outline.name)
         };
         let _written = write!(page, "\n## {}\n\n```yaml\n{config}```\n", example.title);

@@ -51,8 +51,8 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
     let data =
         Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
     let control = Builder::new_current_thread().enable_all().build().map_err(threads)?;
-    let ended =
-        control.block_on(until_end(global, args, &node, &stream, &service, registry, &lookup, data.handle()));
+    let config = Config { node, stream, service };
+    let ended = control.block_on(until_end(global, args, &config, registry, &lookup, data.handle()));
     data.shutdown_timeout(Duration::from_millis(100));
     ended
 }
@@ -78,12 +78,17 @@ fn read_config(
     Ok((source.node, lints))
 }
 
+/// A config as written, and what was read from it.
+struct Config {
+    node: Node,
+    stream: StreamConfig,
+    service: ServiceConfig,
+}
+
 async fn until_end(
     global: &Global,
     args: &RunArgs,
-    node: &Node,
-    stream: &StreamConfig,
-    service: &ServiceConfig,
+    Config { node, stream, service }: &Config,
     registry: Arc<Registry>,
     lookup: &dyn Fn(&str) -> Option<String>,
     data: &Handle,

@@ -42,29 +42,26 @@ impl Joiner {
         let value = message.value().ok().filter(|value| value.kind() == Kind::Object)?;
         let id = value.get_path(&self.id_path).filter(|id| id.kind() == Kind::String)?;
         let id = id.as_bytes().filter(|id| !id.is_empty())?;
-        let joined = match self.known.get(&*id) {
-            Some(at) => {
-                let joined = self.messages.get_mut(*at)?;
-                let mut incoming = value.clone();
-                if let Some(members) = incoming.object_mut() {
-                    // As the reference does: only an id at the top is left out.
-                    members.remove(&*self.id);
-                }
-                if let Ok(target) = joined.value_mut() {
-                    merge(target, &incoming, self.merge);
-                }
-                for (key, value) in message.metadata().iter() {
-                    joined.metadata_mut().set(key.clone(), value.clone());
-                }
-                joined
+        let joined = if let Some(at) = self.known.get(&*id) {
+            let joined = self.messages.get_mut(*at)?;
+            let mut incoming = value.clone();
+            if let Some(members) = incoming.object_mut() {
+                // As the reference does: only an id at the top is left out.
+                members.remove(&*self.id);
             }
-            None => {
-                let mut first = Message::from_value(value.clone().into_owned());
-                *first.metadata_mut() = message.metadata().clone();
-                self.known.insert(id.into(), self.messages.len());
-                self.messages.push(first);
-                self.messages.last()?
+            if let Ok(target) = joined.value_mut() {
+                merge(target, &incoming, self.merge);
             }
+            for (key, value) in message.metadata().iter() {
+                joined.metadata_mut().set(key.clone(), value.clone());
+            }
+            joined
+        } else {
+            let mut first = Message::from_value(value.clone().into_owned());
+            *first.metadata_mut() = message.metadata().clone();
+            self.known.insert(id.into(), self.messages.len());
+            self.messages.push(first);
+            self.messages.last()?
         };
         (self.only_last && last).then(|| joined.clone())
     }

@@ -132,12 +132,11 @@ impl Processor for Grok {
 
     fn rewrite(&self, batch: &mut [Message], out: &mut Vec<Message>) {
         for message in batch {
-            match self.parse(message.content()) {
-                Some(value) => message.set_value(value),
-                None => {
-                    self.log.debug("No matches found");
-                    flag(message, "no pattern matches found");
-                }
+            if let Some(value) = self.parse(message.content()) {
+                message.set_value(value);
+            } else {
+                self.log.debug("No matches found");
+                flag(message, "no pattern matches found");
             }
             out.push(mem::take(message));
         }

@@ -54,7 +54,7 @@ fn case(node: &Node) -> Result<Case, BuildError> {
     if merged.get("name").is_none() {
         return Err(BuildError::new("field 'name' is required and was not present in the config"));
     }
-    let map = |name: &str| merged.get(name).map(Node::merged).unwrap_or_else(Node::null);
+    let map = |name: &str| merged.get(name).map_or_else(Node::null, Node::merged);
     // A mock has no place of its own in the config that it is put into.
     let mocks = map("mocks");
     let mocks = mocks.entries().map(|(place, node)| (place.to_owned(), from_json(&to_json(node)))).collect();
@@ -112,7 +112,7 @@ fn given(node: &Node) -> Result<Given, BuildError> {
     } else {
         Content::Text(string("content").unwrap_or_default().into())
     };
-    let metadata = node.get("metadata").map(Node::merged).unwrap_or_else(Node::null);
+    let metadata = node.get("metadata").map_or_else(Node::null, Node::merged);
     let entries = metadata.entries().map(|(name, node)| Ok((name.to_owned(), value(node)?)));
     Ok(Given { content, metadata: entries.collect::<Result<_, BuildError>>()? })
 }
