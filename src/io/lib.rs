@@ -13,6 +13,7 @@ mod multipart;
 mod net;
 pub mod output;
 pub mod processor;
+mod removals;
 mod subprocess;
 pub mod tls;
 

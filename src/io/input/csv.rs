@@ -1,6 +1,7 @@
 //! `csv`: reads files of comma-separated values, one message a row.
 
-use super::file::{Opened, expand, open, remove};
+use super::file::{Opened, expand, open};
+use crate::removals::Removals;
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::{
@@ -113,6 +114,7 @@ struct Table {
 #[derive(Default)]
 struct Finished {
     deletes: bool,
+    removals: Removals,
     state: Mutex<(u64, VecDeque<(u64, PathBuf)>)>,
 }
 
@@ -122,7 +124,7 @@ impl Finished {
         change(&mut state);
         while state.1.front().is_some_and(|(position, _)| *position <= state.0) {
             if let Some((_, path)) = state.1.pop_front() {
-                remove(path);
+                self.removals.remove(path);
             }
         }
     }
@@ -169,7 +171,7 @@ impl CsvInput {
             batch: Vec::new(),
             current: None,
             position: 0,
-            finished: Arc::new(Finished { deletes: config.delete_on_finish, state: Mutex::default() }),
+            finished: Arc::new(Finished { deletes: config.delete_on_finish, ..Finished::default() }),
         })
     }
 
@@ -288,6 +290,10 @@ impl Reader for CsvInput {
 
     fn replays(&self) -> bool {
         self.replays
+    }
+
+    async fn close(&mut self) {
+        self.finished.removals.finish().await;
     }
 
     fn progress(&self) -> Option<Arc<dyn Progress>> {

@@ -1,6 +1,6 @@
 //! `file`: reads files one after the other, each cut by a scanner.
 
-use crate::codec_scanner;
+use crate::{codec_scanner, removals::Removals};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,7 @@ struct Place {
 struct Ledger {
     checkpoint: Checkpoint,
     delete_on_finish: bool,
+    removals: Removals,
     state: Arc<Mutex<LedgerState>>,
 }
 
@@ -207,7 +208,7 @@ impl Ledger {
             let state = shown.lock().unwrap_or_else(PoisonError::into_inner);
             serde_json::to_string(&state.delivered).ok()
         });
-        Self { checkpoint, delete_on_finish, state }
+        Self { checkpoint, delete_on_finish, removals: Removals::default(), state }
     }
 
     /// How far a file was delivered before.
@@ -228,7 +229,7 @@ impl Ledger {
         while state.given.front().is_some_and(|(at, _)| *at <= state.acknowledged) {
             let Some((_, place)) = state.given.pop_front() else { break };
             if place.finished && self.delete_on_finish {
-                remove(place.path.clone());
+                self.removals.remove(place.path.clone());
             }
             match state.delivered.iter_mut().rfind(|known| known.path == place.path) {
                 Some(known) => *known = place,
@@ -240,15 +241,6 @@ impl Ledger {
             self.checkpoint.touch();
         }
     }
-}
-
-/// Removes a file whose messages are all delivered, without making the caller wait for the disk.
-pub(super) fn remove(path: PathBuf) {
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::error!("Failed to delete consumed file {}: {error}", path.display());
-        }
-    });
 }
 
 impl FileInput {
@@ -473,6 +465,10 @@ impl Reader for FileInput {
 
     fn replays(&self) -> bool {
         self.replays
+    }
+
+    async fn close(&mut self) {
+        self.ledger.removals.finish().await;
     }
 
     fn progress(&self) -> Option<Arc<dyn Progress>> {
