@@ -38,16 +38,25 @@ impl Removals {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn nothing_is_left_once_they_are_finished() {
-        let folder = tempfile::tempdir().unwrap();
-        let removals = Removals::default();
-        for number in 0..300 {
-            let path = folder.path().join(number.to_string());
-            std::fs::write(&path, "").unwrap();
-            removals.remove(path);
-        }
-        removals.finish().await;
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    #[test]
+    fn they_are_waited_for_though_no_thread_is_free() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let (free, busy) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let occupied = tokio::task::spawn_blocking(move || busy.recv());
+            let removals = Removals::default();
+            removals.remove(file.to_path_buf());
+            let finish = removals.finish();
+            tokio::pin!(finish);
+            tokio::select! {
+                biased;
+                () = &mut finish => panic!("nothing was removed yet"),
+                () = std::future::ready(()) => free.send(()).unwrap(),
+            }
+            finish.await;
+            assert!(!file.exists());
+            occupied.await.unwrap().unwrap();
+        });
     }
 }
