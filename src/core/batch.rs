@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     expression::Mapping,
     frame::{Frame, UNTAGGED},
+    metrics::Family,
     processor::Processor,
 };
 use std::{mem, sync::Arc, time::Duration};
@@ -38,6 +39,17 @@ pub enum Trigger {
     /// `check`.
     Check,
 }
+
+/// `batch_created` by the mechanism, in the order of [`Trigger`].
+pub static BATCH_CREATED: Family = Family {
+    counters: &[
+        ("batch_created", &[("mechanism", "count")]),
+        ("batch_created", &[("mechanism", "size")]),
+        ("batch_created", &[("mechanism", "period")]),
+        ("batch_created", &[("mechanism", "check")]),
+    ],
+    timer: "",
+};
 
 /// Gathers batches until the policy is met. It has no clock: the caller says what time it is.
 pub struct Batcher {

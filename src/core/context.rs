@@ -47,6 +47,8 @@ pub trait BuildContext {
     fn environment(&self) -> &Environment;
     /// Counters of its own.
     fn series(&mut self, family: &'static Family) -> Arc<Series>;
+    /// Counters of the batches that it makes, by [`Trigger`](crate::batch::Trigger).
+    fn batching_series(&mut self) -> Arc<Series>;
     /// Where it keeps how far its source is acknowledged.
     fn checkpoint(&mut self) -> Checkpoint;
 

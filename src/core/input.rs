@@ -28,12 +28,17 @@ pub trait Reader: Send {
         true
     }
 
+    /// Whether messages are sent to it, so that there is no connection of its own to count.
+    fn is_served(&self) -> bool {
+        false
+    }
+
     /// Whom to tell how far the source is acknowledged.
     fn progress(&self) -> Option<Arc<dyn Progress>> {
         None
     }
 
-    /// Whether being connected is known only later, or means nothing (then it counts as connected).
+    /// Frees the source. Called once, at the end.
     async fn close(&mut self) {}
 }
 

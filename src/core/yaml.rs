@@ -48,7 +48,11 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder { text, ..Builder::default() };
     while let Some(event) = parser.next_event() {
-        let (event, span) = event?;
+        let (event, span) = match event {
+            // What follows a whole document on its line is not looked at, as in the reference.
+            Err(_) if builder.root.is_some() && builder.open.is_empty() => break,
+            event => event?,
+        };
         builder.event(event, span)?;
         if builder.ended {
             break;
@@ -322,6 +326,8 @@ mod tests {
     #[test]
     fn only_the_first_document_is_read() {
         assert_eq!(parse("a: 1\n---\n: [").unwrap().get("a").unwrap().as_str(), Some("1"));
+        assert_eq!(parse(r#"{"a":1}{"b":2}"#).unwrap().get("a").unwrap().as_str(), Some("1"));
+        assert!(parse(r#"{"a":1"#).is_err());
         assert!(parse("").unwrap().is_null());
         assert!(parse("# nothing\n").unwrap().is_null());
         assert_eq!(parse("").unwrap().line(), 0);

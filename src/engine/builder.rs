@@ -2,20 +2,21 @@
 
 use crate::{
     batching::{BatchedInput, BatchedOutput},
+    buffered::CountedBuffer,
     chain::{Chain, Step},
     families,
     leaf_input::LeafInput,
     leaf_output::LeafOutput,
     processed::{ProcessedInput, ProcessedOutput},
     resources::{Resource, Resources},
-    stream::{Stream, View},
+    stream::{Connections, Stream, View},
 };
 use serde::Deserialize;
 use std::{collections::HashMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use weir_config::stream::StreamConfig;
 use weir_core::{
-    batch::Policy,
+    batch::{BATCH_CREATED, Policy},
     build_error::BuildError,
     cache::Cache,
     checkpoint::Checkpoint,
@@ -208,7 +209,9 @@ impl<'a, 'b> Builder<'a, 'b> {
         }
         match builder.engine.registry.buffer(chosen.name) {
             Some(spec) => match spec.build(&chosen.body, &mut builder) {
-                Ok(buffer) => Ok(Some(Arc::from(buffer))),
+                Ok(buffer) => {
+                    Ok(Some(Arc::new(CountedBuffer::new(buffer, builder.series(&families::BUFFER)))))
+                }
                 Err(error) => Err(builder.placed(Kind::Buffer, error)),
             },
             None => Err(unknown(Kind::Buffer, chosen.name)),
@@ -218,7 +221,8 @@ impl<'a, 'b> Builder<'a, 'b> {
     fn leaf_connection(&mut self, kind: Kind) -> Arc<Connection> {
         let connection = Arc::new(Connection::new(Arc::clone(&self.component)));
         let view = &mut self.site.view;
-        if kind == Kind::Input { &mut view.inputs } else { &mut view.outputs }.push(Arc::clone(&connection));
+        if kind == Kind::Input { &mut view.inputs } else { &mut view.outputs }
+            .push(Connections::Own(Arc::clone(&connection)));
         connection
     }
 
@@ -241,7 +245,8 @@ impl<'a, 'b> Builder<'a, 'b> {
                 input
             }
             InputComponent::Reader(reader) => {
-                let (connection, series) = (self.leaf_connection(Kind::Input), self.series(&families::INPUT));
+                let family = if reader.is_served() { &families::SERVED_INPUT } else { &families::INPUT };
+                let (connection, series) = (self.leaf_connection(Kind::Input), self.series(family));
                 Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series))
             }
         };
@@ -376,6 +381,12 @@ impl BuildContext for Builder<'_, '_> {
         self.site.view.metrics.series(&self.component, family)
     }
 
+    fn batching_series(&mut self) -> Arc<Series> {
+        let path = format!("{}.batching", self.component.path);
+        let component = Arc::new(Component { path, ..(*self.component).clone() });
+        self.site.view.metrics.series(&component, &BATCH_CREATED)
+    }
+
     fn checkpoint(&mut self) -> Checkpoint {
         let path = &self.component.path;
         let checkpoint = Checkpoint::stored(self.site.stored.get(path).cloned());
@@ -465,13 +476,13 @@ impl BuildContext for Builder<'_, '_> {
 
     fn output_resource(&mut self, label: &str) -> Result<Slot<dyn Output>, BuildError> {
         let (slot, connections) = self.engine.resources.output(label)?;
-        self.site.view.outputs.extend(connections);
+        self.site.view.outputs.push(connections);
         Ok(slot)
     }
 
     fn input_resource(&mut self, label: &str) -> Result<Box<dyn Input>, BuildError> {
         let (input, connections) = self.engine.resources.input(label, &self.site.environment)?;
-        self.site.view.inputs.extend(connections);
+        self.site.view.inputs.push(connections);
         Ok(input)
     }
 }
@@ -504,12 +515,6 @@ impl Builder<'_, '_> {
         // A scanner is part of its input, which the error then names.
         spec.build(&chosen.body, &mut builder)
             .map_err(|error| if kind == Kind::Scanner { error } else { builder.placed(kind, error) })
-    }
-
-    fn batching_series(&mut self) -> Arc<Series> {
-        let path = format!("{}.batching", self.component.path);
-        let component = Arc::new(Component { path, ..(*self.component).clone() });
-        self.site.view.metrics.series(&component, &families::BATCHING)
     }
 }
 

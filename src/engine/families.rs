@@ -40,6 +40,28 @@ pub(crate) static INPUT: Family = Family {
     timer: "input_latency_ns",
 };
 
+/// Of an input that messages are sent to: the first of the counters above.
+pub(crate) static SERVED_INPUT: Family =
+    Family { counters: &[("input_received", &[])], timer: "input_latency_ns" };
+
+/// Counters of a buffer, by index.
+pub(crate) mod buffer {
+    pub(crate) const RECEIVED: usize = 0;
+    pub(crate) const BATCH_RECEIVED: usize = 1;
+    pub(crate) const SENT: usize = 2;
+    pub(crate) const BATCH_SENT: usize = 3;
+}
+
+pub(crate) static BUFFER: Family = Family {
+    counters: &[
+        ("buffer_received", &[]),
+        ("buffer_batch_received", &[]),
+        ("buffer_sent", &[]),
+        ("buffer_batch_sent", &[]),
+    ],
+    timer: "buffer_latency_ns",
+};
+
 pub(crate) static PROCESSOR: Family = Family {
     counters: &[
         ("processor_received", &[]),
@@ -62,15 +84,4 @@ pub(crate) static OUTPUT: Family = Family {
         ("output_connection_lost", &[]),
     ],
     timer: "output_latency_ns",
-};
-
-/// `batch_created` by the mechanism, in the order of `Trigger`.
-pub(crate) static BATCHING: Family = Family {
-    counters: &[
-        ("batch_created", &[("mechanism", "count")]),
-        ("batch_created", &[("mechanism", "size")]),
-        ("batch_created", &[("mechanism", "period")]),
-        ("batch_created", &[("mechanism", "check")]),
-    ],
-    timer: "",
 };

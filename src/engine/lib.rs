@@ -5,6 +5,7 @@
 //! replayed and counted is decided here, never in a component.
 
 mod batching;
+mod buffered;
 mod builder;
 mod chain;
 mod families;

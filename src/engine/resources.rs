@@ -1,6 +1,9 @@
 //! Resources: components that streams share by label, and that may be replaced while they are used.
 
-use crate::builder::{Builder, Engine, Site};
+use crate::{
+    builder::{Builder, Engine, Site},
+    stream::{Connections, SharedConnections},
+};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -56,6 +59,13 @@ pub struct Resources {
 struct Entry<T: ?Sized> {
     slot: Slot<T>,
     around: Option<Around>,
+    connections: SharedConnections,
+}
+
+impl<T: ?Sized> Default for Entry<T> {
+    fn default() -> Self {
+        Self { slot: Slot::default(), around: None, connections: Arc::default() }
+    }
 }
 
 /// What belongs to one version of a resource, and goes with it.
@@ -66,8 +76,8 @@ struct Around {
 }
 
 impl<T: ?Sized> Entry<T> {
-    fn connections(&self) -> Vec<Arc<Connection>> {
-        self.around.as_ref().map(|around| around.connections.clone()).unwrap_or_default()
+    fn shared(&self) -> Connections {
+        Connections::Shared(Arc::clone(&self.connections))
     }
 }
 
@@ -91,9 +101,10 @@ impl<T: ?Sized> Labelled<T> {
     /// Puts a version in, or takes it away; gives back the old one.
     fn put(&self, label: &str, next: Option<(Arc<T>, Around)>) -> Option<Arc<T>> {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let entry =
-            entries.entry(label.to_owned()).or_insert_with(|| Entry { slot: Slot::default(), around: None });
+        let entry = entries.entry(label.to_owned()).or_default();
         let (value, around) = next.unzip();
+        let connections = around.as_ref().map(|around| around.connections.clone()).unwrap_or_default();
+        *entry.connections.write().unwrap_or_else(PoisonError::into_inner) = connections;
         let old_around = std::mem::replace(&mut entry.around, around);
         // The successor is there before the old input ends: a user who sees that end goes on with the new one.
         let old = entry.slot.put(value);
@@ -139,7 +150,7 @@ impl Resources {
     }
 
     pub(crate) fn output(&self, label: &str) -> Result<Connected<Slot<dyn Output>>, BuildError> {
-        self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.connections()))
+        self.outputs.find(Kind::Output, label, |entry| (entry.slot.clone(), entry.shared()))
     }
 
     pub(crate) fn input(
@@ -149,7 +160,7 @@ impl Resources {
     ) -> Result<Connected<Box<dyn Input>>, BuildError> {
         self.inputs.find(Kind::Input, label, |entry| {
             let reader = InputUser { slot: entry.slot.clone(), environment: user.clone() };
-            (Box::new(reader) as Box<dyn Input>, entry.connections())
+            (Box::new(reader) as Box<dyn Input>, entry.shared())
         })
     }
 }
@@ -180,7 +191,8 @@ impl Engine {
     pub fn install_resource(&self, built: BuiltResource) {
         let BuiltResource { label, resource, environment, view } = built;
         let resources = &self.resources;
-        let around = |connections| Around { environment, connections, metrics: view.metrics };
+        let metrics = Arc::clone(&view.metrics);
+        let around = |connections| Around { environment, connections, metrics };
         match resource {
             Resource::Cache(cache) => drop(resources.caches.put(&label, Some((cache, around(Vec::new()))))),
             Resource::RateLimit(limit) => {
@@ -190,12 +202,12 @@ impl Engine {
                 drop(resources.processors.put(&label, Some((processor, around(Vec::new())))));
             }
             Resource::Output(output) => {
-                close_later(resources.outputs.put(&label, Some((output, around(view.outputs)))));
+                close_later(resources.outputs.put(&label, Some((output, around(view.outputs())))));
             }
             Resource::Input(input) => {
                 let shared =
                     Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
-                drop(resources.inputs.put(&label, Some((shared, around(view.inputs)))));
+                drop(resources.inputs.put(&label, Some((shared, around(view.inputs())))));
             }
         }
     }
@@ -233,7 +245,7 @@ pub(crate) struct SharedInput {
 }
 
 /// What a label stands for, with the connections behind it.
-type Connected<T> = (T, Vec<Arc<Connection>>);
+type Connected<T> = (T, Connections);
 
 struct InputUser {
     slot: Slot<SharedInput>,

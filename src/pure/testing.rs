@@ -128,6 +128,10 @@ impl BuildContext for Building {
         &self.environment
     }
 
+    fn batching_series(&mut self) -> Arc<Series> {
+        self.series(&weir_core::batch::BATCH_CREATED)
+    }
+
     fn series(&mut self, family: &'static Family) -> Arc<Series> {
         Metrics::default().series(&self.component, family)
     }

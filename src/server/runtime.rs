@@ -183,7 +183,7 @@ fn link(connection: &Arc<Connection>) -> Link {
 impl Running for RunningStream {
     fn links(&self) -> Vec<Link> {
         let view = self.view();
-        view.inputs.iter().chain(&view.outputs).map(link).collect()
+        view.inputs().iter().chain(&view.outputs()).map(link).collect()
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {

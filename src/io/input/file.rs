@@ -37,7 +37,8 @@ pub(super) static SPEC: InputSpec = Spec {
     status: Status::Stable,
     body: Body::Fields(&[
         Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.")
-            .list(),
+            .list()
+            .default("[]"),
         codec_scanner::CODEC,
         codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut each file into messages.").default("{ lines: {} }"),

@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use weir_bloblang::{Message, UNTAGGED};
 use weir_core::{
     ack::{Failure, Origin, Owed},
-    batch::{Batcher, Policy},
+    batch::{Batcher, Policy, Trigger},
     buffer::Buffer,
     build_error::BuildError,
     field::Field,
     frame::{Frame, MAX_BATCHES, MAX_BYTES},
     input::Next,
+    metrics::Series,
     node::Node,
     processor::{Processor, one},
     registry::BufferSpec,
@@ -58,7 +59,8 @@ pub(super) static SPEC: BufferSpec = BufferSpec {
             None
         };
         let hard_stop = context.environment().hard_stop.clone();
-        Ok(Box::new(Memory::new(usize::try_from(config.limit).unwrap_or(0), policy, hard_stop)))
+        let created = context.batching_series();
+        Ok(Box::new(Memory::new(usize::try_from(config.limit).unwrap_or(0), policy, created, hard_stop)))
     },
 };
 
@@ -95,6 +97,8 @@ struct PolicyConfig {
 struct Memory {
     limit: usize,
     batching: Option<Batching>,
+    /// Batches given out, by what made them; as in the reference, each counts when none are joined.
+    created: Arc<Series>,
     hard_stop: CancellationToken,
     held: Arc<Held>,
 }
@@ -187,13 +191,13 @@ enum Turn {
 }
 
 impl Memory {
-    fn new(limit: usize, policy: Option<Policy>, hard_stop: CancellationToken) -> Self {
+    fn new(limit: usize, policy: Option<Policy>, created: Arc<Series>, hard_stop: CancellationToken) -> Self {
         let batching = policy.map(|policy| Batching {
             processors: policy.processors.clone(),
             batcher: Mutex::new(Batcher::new(policy, Instant::now())),
         });
         let held = Arc::new(Held { state: Mutex::default(), changed: Notify::new() });
-        Self { limit, batching, hard_stop, held }
+        Self { limit, batching, created, hard_stop, held }
     }
 
     fn origin(&self) -> Arc<dyn Origin> {
@@ -204,17 +208,28 @@ impl Memory {
         let Some(batching) = &self.batching else {
             let mut state = self.held.state();
             let frame = self.frame(&mut state);
-            return if frame.is_empty() { state.idle(None) } else { Turn::Give(Next::Frame(frame)) };
+            if frame.is_empty() {
+                return state.idle(None);
+            }
+            self.created.add(Trigger::Count as usize, frame.len() as u64);
+            return Turn::Give(Next::Frame(frame));
         };
         let mut batcher = batching.batcher.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.held.state();
-        let mut met = false;
-        while !met && let Some((messages, _, slot)) = state.take() {
-            met = batcher.add(Frame::single(messages, slot, self.origin())).is_some();
+        let mut met = None;
+        while met.is_none()
+            && let Some((messages, _, slot)) = state.take()
+        {
+            met = batcher.add(Frame::single(messages, slot, self.origin()));
         }
         let now = Instant::now();
-        let flush = met || state.finished || batcher.due().is_some_and(|due| due <= now);
-        let joined = if flush { batcher.flush(now) } else { None };
+        if met.is_none() && batcher.due().is_some_and(|due| due <= now) {
+            met = Some(Trigger::Period);
+        }
+        let joined = if met.is_some() || state.finished { batcher.flush(now) } else { None };
+        if let (Some(_), Some(trigger)) = (&joined, met) {
+            self.created.add(trigger as usize, 1);
+        }
         match (joined, &batching.processors) {
             (Some(frame), Some(processors)) => Turn::Process(Arc::clone(processors), frame),
             (Some(frame), None) => Turn::Give(Next::Frame(frame)),

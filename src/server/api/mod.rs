@@ -22,10 +22,7 @@ use http::StatusCode;
 use routes::Endpoint;
 use std::{net::IpAddr, sync::Arc};
 use weir_control::service::Service;
-use weir_core::{
-    http::{Request, Response},
-    status::Connection,
-};
+use weir_core::http::{Request, Response};
 use weir_engine::Engine;
 
 /// In what form metrics are served.
@@ -70,22 +67,12 @@ pub(crate) struct Streams {
     pub(crate) lookup: Lookup,
 }
 
-/// The one stream of `run`: its connections and whether it is over.
-pub(crate) struct Single {
-    /// The connections of its inputs.
-    pub(crate) inputs: Vec<Arc<Connection>>,
-    /// The connections of its outputs.
-    pub(crate) outputs: Vec<Arc<Connection>>,
-    /// What is counted.
-    pub(crate) metrics: Arc<weir_core::metrics::Metrics>,
-}
-
 /// What the server serves.
 pub(crate) enum Subject {
     /// Many streams.
     Streams(Streams),
     /// The one of `run`.
-    Single(Single),
+    Single(weir_engine::View),
 }
 
 /// Everything that answers requests.

@@ -1,7 +1,7 @@
 //! Routes of the service as a whole: version, readiness, metrics, what there is.
 
 use super::{
-    App, MetricsForm, Single, Streams, Subject, answer,
+    App, MetricsForm, Streams, Subject, answer,
     routes::{Endpoint, ROWS, STREAM_READY, stream},
 };
 use crate::{
@@ -83,7 +83,7 @@ fn is_connected(service: &Service, view: &View) -> bool {
     let running = service.running(&view.key);
     running.as_ref().and_then(RunningStream::of).is_some_and(|stream| {
         let seen = stream.view();
-        all_up(&seen.inputs, &seen.outputs) || stream.is_ended()
+        all_up(&seen.inputs(), &seen.outputs()) || stream.is_ended()
     })
 }
 
@@ -120,10 +120,10 @@ fn readiness(error: Option<String>, statuses: &[String], ready: bool) -> Respons
     response
 }
 
-pub(super) fn single_ready(single: &Single) -> Response {
-    let all = single.inputs.iter().chain(&single.outputs);
-    let statuses: Vec<String> = all.map(|one| status(one, false)).collect();
-    readiness(None, &statuses, all_up(&single.inputs, &single.outputs))
+pub(super) fn single_ready(single: &weir_engine::View) -> Response {
+    let (inputs, outputs) = (single.inputs(), single.outputs());
+    let statuses: Vec<String> = inputs.iter().chain(&outputs).map(|one| status(one, false)).collect();
+    readiness(None, &statuses, all_up(&inputs, &outputs))
 }
 
 impl Streams {
@@ -139,15 +139,16 @@ impl Streams {
         let seen = running.view();
         // A stream that has only just started has not tried to connect yet: a moment later there is more to say.
         let untried =
-            || seen.inputs.iter().chain(&seen.outputs).any(|one| !one.is_up() && one.error().is_none());
+            || seen.inputs().iter().chain(&seen.outputs()).any(|one| !one.is_up() && one.error().is_none());
         let until = Instant::now() + FIRST_TRY;
         while untried() && !running.is_ended() && Instant::now() < until {
             tokio::time::sleep(FIRST_TRY / 20).await;
         }
         let over = running.is_ended();
-        let shown = seen.inputs.iter().chain(&seen.outputs).filter(|one| over || !is_over(one));
+        let (inputs, outputs) = (seen.inputs(), seen.outputs());
+        let shown = inputs.iter().chain(&outputs).filter(|one| over || !is_over(one));
         let statuses: Vec<String> = shown.map(|one| status(one, over)).collect();
-        readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&seen.inputs, &seen.outputs))
+        readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&inputs, &outputs))
     }
 }
 

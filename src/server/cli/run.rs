@@ -7,7 +7,7 @@ use super::{
     source::{assignments, failed, read, report},
 };
 use crate::{
-    api::{App, Single, Subject, reserved},
+    api::{App, Subject, reserved},
     http::{Host, Server, listener},
     resource_files::ResourceFiles,
     serve::{serve, settings, signal},
@@ -111,10 +111,9 @@ async fn until_end(
     let built = built.map_err(|error| format!("service closing due to: {error}"))?;
     let claims = host.claims("");
     let view = built.view().clone();
-    let single = Single { inputs: view.inputs, outputs: view.outputs, metrics: view.metrics };
     let shown = normalise(node, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
     let settings = settings(service, node, &shown, false)?;
-    let app = Arc::new(App::new(engine, host, Subject::Single(single), settings));
+    let app = Arc::new(App::new(engine, host, Subject::Single(view), settings));
     let server = if service.http.enabled { http(&app, &service.http.address) } else { None };
     let running = built.start(data);
     let timeout = service.shutdown_timeout.0;

@@ -174,6 +174,10 @@ fn add(reading: &mut Reading, asked: Asked) {
 
 #[async_trait]
 impl Reader for HttpServer {
+    fn is_served(&self) -> bool {
+        true
+    }
+
     async fn connect(&mut self) -> Result<(), Error> {
         for route in self.routes.drain(..) {
             self.served.push(self.http.serve(&self.stream, route)?);

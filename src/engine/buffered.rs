@@ -1,0 +1,66 @@
+//! A buffer with its counters.
+
+use crate::families::buffer as counter;
+use async_trait::async_trait;
+use std::{sync::Arc, time::Instant};
+use weir_core::{
+    ack::{Failure, Origin},
+    buffer::Buffer,
+    frame::Frame,
+    input::Next,
+    metrics::Series,
+};
+
+/// Counts what a buffer takes and gives, and how long each batch is out.
+pub(crate) struct CountedBuffer {
+    buffer: Box<dyn Buffer>,
+    series: Arc<Series>,
+}
+
+impl CountedBuffer {
+    pub(crate) fn new(buffer: Box<dyn Buffer>, series: Arc<Series>) -> Self {
+        Self { buffer, series }
+    }
+
+    fn count(&self, frame: &Frame, messages: usize, batches: usize) {
+        self.series.add(messages, frame.messages().len() as u64);
+        self.series.add(batches, frame.len() as u64);
+    }
+}
+
+#[async_trait]
+impl Buffer for CountedBuffer {
+    async fn push(&self, frame: Frame) {
+        self.count(&frame, counter::RECEIVED, counter::BATCH_RECEIVED);
+        self.buffer.push(frame).await;
+    }
+
+    async fn finish(&self) {
+        self.buffer.finish().await;
+    }
+
+    async fn pop(&self) -> Next {
+        let frame = match self.buffer.pop().await {
+            Next::Frame(frame) => frame,
+            next => return next,
+        };
+        self.count(&frame, counter::SENT, counter::BATCH_SENT);
+        let (messages, marks, origin) = frame.into_parts();
+        let timed = Timed { origin, series: Arc::clone(&self.series), given: Instant::now() };
+        Next::Frame(Frame::from_parts(messages, marks, Arc::new(timed)))
+    }
+}
+
+/// The origin of a frame that was given out, timed.
+struct Timed {
+    origin: Arc<dyn Origin>,
+    series: Arc<Series>,
+    given: Instant,
+}
+
+impl Origin for Timed {
+    fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
+        self.series.time(self.given.elapsed());
+        self.origin.settle(slot, outcome);
+    }
+}
