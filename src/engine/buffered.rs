@@ -2,7 +2,8 @@
 
 use crate::families::buffer as counter;
 use async_trait::async_trait;
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
+use tokio::time::Instant;
 use weir_core::{
     ack::{Failure, Origin},
     buffer::Buffer,

@@ -253,7 +253,7 @@ async fn a_tail_is_flushed_when_the_input_ends() {
     let fixture = Fixture::new();
     let policy = Policy { count: 2, ..Policy::default() };
     let component = Arc::new(Component::default());
-    let series = fixture.metrics.series(&component, &families::BATCHING);
+    let series = fixture.metrics.series(&component, &weir_core::batch::BATCH_CREATED);
     let output = Arc::new(BatchedOutput::new(fixture.output(), policy, series));
     let running = fixture.start(&[&["a"], &["b"], &["c"]], false, vec![], output);
     assert_eq!(ended(&running).await, End::Completed);

@@ -9,4 +9,4 @@ mod runtime;
 mod serve;
 mod telemetry;
 
-pub use cli::main;
+pub use cli::{main, main_with};

@@ -2,11 +2,15 @@
 
 use crate::harness::WEIR;
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
-use weir_core::{kind::Kind, registry::Registry};
+use weir_config::stream::StreamConfig;
+use weir_core::{http::NoHttp, kind::Kind, registry::Registry, yaml};
+use weir_engine::{Engine, Resources};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -152,6 +156,64 @@ fn the_examples_of_every_component_lint() {
     let done = Command::new(WEIR).arg("lint").args(&paths).output().unwrap();
     let said = [done.stdout, done.stderr].concat();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// Stands in for a resource that an example names.
+fn stand_in(engine: &Engine, kind: &str, label: &str) {
+    let (kind, config) = match kind {
+        "cache" => (Kind::Cache, "memory: {}"),
+        "rate limit" => (Kind::RateLimit, "local: {}"),
+        "processor" => (Kind::Processor, "noop: {}"),
+        "input" => (Kind::Input, "generate: { mapping: root = 1 }"),
+        _ => (Kind::Output, "drop: {}"),
+    };
+    engine.put_resource(kind, label, &yaml::parse(config).unwrap()).unwrap();
+}
+
+fn build(engine: &Engine, kind: Kind, name: &str, body: &serde_json::Value) -> Result<(), String> {
+    let component = serde_json::json!({ name: body });
+    let built = if matches!(kind, Kind::Cache | Kind::RateLimit) {
+        engine.put_resource(kind, "example", &yaml::parse(&component.to_string()).unwrap())
+    } else {
+        let node = yaml::parse(&around(kind, &component).to_string()).unwrap();
+        let config = StreamConfig::read(&node, &engine.registry).map_err(|error| error.to_string())?;
+        engine.build("example", &config, &HashMap::new()).map(drop)
+    };
+    built.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_examples_of_every_component_build() {
+    let engine = Engine {
+        registry: Arc::new(registry()),
+        resources: Resources::default(),
+        pipes: Arc::default(),
+        http: Arc::new(NoHttp),
+        strict: false,
+    };
+    let missing = regex::Regex::new(r"(\w+(?: limit)?) resource '([^']+)' was not found").unwrap();
+    for kind in Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Metrics | Kind::Tracer)) {
+        for outline in engine.registry.outlines(kind) {
+            for example in outline.examples {
+                let place = format!("{kind} {}: {}", outline.name, example.title);
+                let body: serde_json::Value = serde_yaml::from_str(example.config).unwrap();
+                // Each label that it names takes one more attempt.
+                let mut built = Err(String::new());
+                for _ in 0..5 {
+                    built = build(&engine, kind, outline.name, &body);
+                    let Some(named) = built.as_ref().err().and_then(|error| missing.captures(error)) else {
+                        break;
+                    };
+                    stand_in(&engine, &named[1], &named[2]);
+                }
+                // A file that an example reads at build is not here.
+                assert!(
+                    built.as_ref().err().is_none_or(|error| error.contains("No such file")),
+                    "{place}: {built:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -90,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// What to start the program with, such as `strace …`.
     pub(crate) through: Vec<String>,
+    /// Whether it also has the components of `faults.rs`.
+    pub(crate) faulty: bool,
 }
 
 /// A running `weir streams`.
@@ -240,9 +242,16 @@ impl Server {
 fn launch(folder: &Path, setup: &Setup, start: usize) -> Process {
     let log = File::create(folder.join(format!("log.{start}"))).unwrap();
     let mut words = setup.through.clone();
-    words.push(WEIR.to_owned());
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args(["streams", "-o", "service.yaml", "--state", "state"]).args(&setup.args);
+    let mut args = ["streams", "-o", "service.yaml", "--state", "state"].map(str::to_owned).to_vec();
+    args.extend_from_slice(&setup.args);
+    let mut command;
+    if setup.faulty {
+        command = crate::faults::command(&args);
+    } else {
+        words.push(WEIR.to_owned());
+        command = Command::new(&words[0]);
+        command.args(&words[1..]).args(&args);
+    }
     command.current_dir(folder).stdout(log.try_clone().unwrap()).stderr(log);
     Process::start(&mut command)
 }

@@ -10,6 +10,7 @@ mod behaviour;
 mod chaos;
 mod contract;
 mod durability;
+mod faults;
 mod harness;
 mod http;
 mod places;

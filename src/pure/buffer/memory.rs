@@ -341,6 +341,7 @@ impl Buffer for Memory {
 mod tests {
     use super::*;
     use std::time::Duration;
+    use weir_core::{batch::BATCH_CREATED, metrics::Metrics};
 
     struct Ignored;
 
@@ -359,7 +360,8 @@ mod tests {
     }
 
     fn memory(limit: usize, policy: Option<Policy>) -> Memory {
-        Memory::new(limit, policy, CancellationToken::new())
+        let created = Metrics::default().series(&Arc::default(), &BATCH_CREATED);
+        Memory::new(limit, policy, created, CancellationToken::new())
     }
 
     fn shown(frame: &Frame) -> Vec<String> {

@@ -23,12 +23,17 @@ pub(crate) use args::Global;
 use args::{Cli, Command, StateVerb, TemplateVerb, Templates};
 use clap::Parser;
 use environment::Variables;
-use std::{io::Write as _, process::ExitCode, sync::Arc};
-use weir_core::registry::Registry;
+use std::{ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
+use weir_core::registry::{Registry, Table};
 
 /// Runs the command line and gives back its exit status.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with(std::env::args_os(), &[])
+}
+
+/// As [`main`] with arguments of one's own, the program's name first, and with further components.
+pub fn main_with(args: impl IntoIterator<Item = OsString>, further: &[Table]) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Nobody is left to tell when the terminal is gone.
@@ -36,7 +41,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    match perform(cli) {
+    match perform(cli, further) {
         Ok(code) => code,
         Err(reason) => {
             eprintln!("{reason}");
@@ -45,9 +50,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn perform(cli: Cli) -> Result<ExitCode, String> {
+fn perform(cli: Cli, further: &[Table]) -> Result<ExitCode, String> {
     let global = cli.global;
-    let registry = |templates: &Templates| registry(templates, global.chilled);
+    let registry = |templates: &Templates| registry(further, templates, global.chilled);
     match cli.command {
         Command::Run(args) => run::run(&global, &args, registry(&args.extra.templates)?),
         Command::Streams(args) => streams::run(&global, &args, registry(&args.extra.templates)?),
@@ -79,8 +84,8 @@ fn perform(cli: Cli) -> Result<ExitCode, String> {
 }
 
 /// Every component there is, those of templates included.
-fn registry(templates: &Templates, chilled: bool) -> Result<Arc<Registry>, String> {
-    let mut registry = Registry::new(&[weir_pure::TABLE, weir_io::TABLE]);
+fn registry(further: &[Table], templates: &Templates, chilled: bool) -> Result<Arc<Registry>, String> {
+    let mut registry = Registry::new(&[&[weir_pure::TABLE, weir_io::TABLE], further].concat());
     template::load(&templates.templates, &mut registry, chilled)?;
     Ok(Arc::new(registry))
 }

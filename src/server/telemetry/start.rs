@@ -43,5 +43,10 @@ fn start_to(logger: &Logger, flag: Option<&str>, to: Box<dyn io::Write + Send>) 
     let ours = tracing_subscriber::filter::filter_fn(|event| event.target().starts_with("weir"));
     let lines = Lines::new(config, to).with_filter(filter).with_filter(ours);
     drop(tracing_subscriber::registry().with(lines).try_init());
+    // A panic ends one stream, which says so itself; this line is for who has to mend it.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
+    }));
     Ok(())
 }

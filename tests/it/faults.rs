@@ -1,0 +1,148 @@
+//! A program with components that fail as no component should: what they do to other streams.
+//!
+//! The program is this test binary, started again with the server's arguments in its environment.
+
+use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually};
+use std::process::{Command, exit};
+use weir_core::{
+    error::Error,
+    field::Field,
+    input::{InputComponent, Reader, Reading},
+    output::{OutputComponent, Writer},
+    processor::{Batches, Processor, one},
+    registry::{InputSpec, OutputSpec, ProcessorSpec, Table},
+    spec::{Body, Status},
+};
+
+const ARGS: &str = "WEIR_TEST_ARGS";
+
+static INPUT: InputSpec = InputSpec {
+    name: "panic",
+    summary: "Panics.",
+    description: "",
+    status: Status::Experimental,
+    body: Body::Fields(&[]),
+    examples: &[],
+    build: |_, _| Ok(InputComponent::Reader(Box::new(Panics))),
+};
+
+static OUTPUT: OutputSpec = OutputSpec {
+    name: "panic",
+    summary: "Panics.",
+    description: "",
+    status: Status::Experimental,
+    body: Body::Fields(&[]),
+    examples: &[],
+    build: |_, _| Ok(OutputComponent::Writer { writer: Box::new(Panics), max_in_flight: 1 }),
+};
+
+static PROCESSOR: ProcessorSpec = ProcessorSpec {
+    name: "panic",
+    summary: "Panics at its message.",
+    description: "",
+    status: Status::Experimental,
+    body: Body::Single(Field::string("", "The content at which it panics.")),
+    examples: &[],
+    build: |node, _| Ok(Box::new(PanicsAt(node.read()?))),
+};
+
+static BUILD: ProcessorSpec = ProcessorSpec {
+    name: "panic_at_build",
+    build: |_, _| panic!("no build"),
+    body: Body::Fields(&[]),
+    ..PROCESSOR
+};
+
+const TABLE: Table =
+    Table { inputs: &[&INPUT], outputs: &[&OUTPUT], processors: &[&PROCESSOR, &BUILD], ..Table::EMPTY };
+
+struct Panics;
+
+#[async_trait::async_trait]
+impl Reader for Panics {
+    async fn connect(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn read(&mut self, _: &mut Reading) -> Result<(), Error> {
+        panic!("no read")
+    }
+}
+
+#[async_trait::async_trait]
+impl Writer for Panics {
+    async fn connect(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn write(&self, _: &[weir_bloblang::Message]) -> Result<(), weir_core::ack::WriteError> {
+        panic!("no write")
+    }
+}
+
+struct PanicsAt(String);
+
+#[async_trait::async_trait]
+impl Processor for PanicsAt {
+    async fn process(&self, batch: Vec<weir_bloblang::Message>) -> Result<Batches, Error> {
+        assert!(batch.iter().all(|message| message.content() != self.0.as_bytes()), "saw {}", self.0);
+        Ok(one(batch))
+    }
+}
+
+/// Starts the program with arguments of its own.
+pub(crate) fn command(args: &[String]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "faults::program", "--ignored", "--nocapture"]);
+    command.env(ARGS, serde_json::to_string(args).unwrap());
+    command
+}
+
+#[test]
+#[ignore = "the program that the tests of this file start"]
+fn program() {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    let args: Vec<String> = serde_json::from_str(&args).unwrap();
+    let args = std::iter::once("weir".to_owned()).chain(args).map(Into::into);
+    let ended = weir_server::main_with(args, &[TABLE]);
+    exit(i32::from(ended != std::process::ExitCode::SUCCESS));
+}
+
+fn stream(input: &str, processor: &str, output: &str) -> String {
+    format!("input:\n  {input}\npipeline:\n  processors:\n    - {processor}\noutput:\n  {output}\n")
+}
+
+#[test]
+fn a_panic_fails_its_own_stream_by_name_and_no_other() {
+    let server = Server::with(Setup { faulty: true, ..Setup::default() });
+    let counting = "generate: { mapping: root = counter(), interval: 1ms }";
+    server.done("POST", "/streams/good", ENDLESS);
+    server.done("POST", "/streams/in_a_processor", &stream(counting, "panic: '3'", "drop: {}"));
+    let nested = "branch: { processors: [ { panic: '3' } ] }";
+    server.done("POST", "/streams/in_a_branch", &stream(counting, nested, "drop: {}"));
+    server.done("POST", "/streams/in_an_input", &stream("panic: {}", "noop: {}", "drop: {}"));
+    server.done("POST", "/streams/in_an_output", &stream(counting, "noop: {}", "panic: {}"));
+    for (id, said) in [
+        ("in_a_processor", "panic at root.pipeline.processors.0: saw 3"),
+        ("in_a_branch", "panic at root.pipeline.processors.0"),
+        ("in_an_input", "panic at root.input: no read"),
+        ("in_an_output", "panic at root.output: no write"),
+    ] {
+        eventually(&format!("{id} fails by name, twice"), PATIENCE, || {
+            let log = server.log();
+            let failures = log.lines().filter(|line| {
+                line.contains("it starts again")
+                    && line.contains(&format!("stream '{id}'"))
+                    && line.contains(said)
+            });
+            (failures.count() >= 2).then_some(())
+        });
+    }
+    let refused = server.post("/streams/in_its_build", &stream(counting, "panic_at_build: {}", "drop: {}"));
+    assert_eq!((refused.status, refused.text().contains("no build")), (400, true), "{}", refused.text());
+    let good = server.status("good");
+    assert_eq!((&good["generation"], &good["active"]), (&1.into(), &true.into()), "{good}");
+    let log = server.log();
+    assert!(!log.lines().any(|line| line.contains("stream 'good'") && line.contains("failed")), "{log}");
+    assert_eq!(server.get("/streams/in_its_build").status, 404);
+}
