@@ -18,9 +18,9 @@ pub struct Want {
 }
 
 impl Want {
-    /// What a record asks for; `None` for a record that only remembers a deletion.
+    /// What a record asks for; `None` for a record that only remembers a deletion or a bad file.
     pub fn of(desired: &Desired) -> Option<Self> {
-        desired.is_present().then(|| Self {
+        (desired.is_present() && desired.has_spec()).then(|| Self {
             run: (desired.generation, desired.run.number),
             wanted: desired.run.wanted,
             completed: desired.is_completed(),

@@ -7,7 +7,8 @@ use crate::{
     store::{committer::Change, folder::Condition},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,8 +29,26 @@ pub struct FileMember {
     pub path: String,
     /// A fingerprint of the file's bytes.
     pub hash: String,
-    /// The spec, or why the file is refused.
-    pub spec: Result<Submission, String>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a file says of a stream or resource.
+pub enum Content {
+    /// The same as when it was last taken over.
+    Same,
+    /// A spec.
+    Spec(Submission),
+    /// Nothing that can be taken, and why.
+    Bad(String),
+}
+
+/// What a look at all files of streams, or at all of resources, found.
+pub struct Scan {
+    /// What the files say.
+    pub members: Vec<FileMember>,
+    /// Files and folders that could not be looked into, or held nothing at all: what came from there is kept.
+    pub missing: Vec<PathBuf>,
 }
 
 /// What a scan did.
@@ -44,53 +63,50 @@ pub struct Scanned {
 impl Service {
     /// Takes a scan of all stream files over. A bad file is refused by itself; one that only cannot be built and has
     /// no good text before it is `Invalid` until something helps. What was in files that are gone is removed, except
-    /// that a scan that found nothing removes nothing and raises `SourceMissing`.
+    /// what came from places that are missing, and that a scan that found nothing removes nothing: then
+    /// `SourceMissing` is raised.
     ///
     /// At boot it comes between `boot_resources` and `boot_streams`, with `options.wait` unset.
-    pub async fn set_files(
-        &self,
-        members: Vec<FileMember>,
-        options: &WriteOptions,
-    ) -> Result<Scanned, WriteError> {
-        self.set_scope(Scope::Streams, members, options).await
+    pub async fn set_files(&self, scan: Scan, options: &WriteOptions) -> Result<Scanned, WriteError> {
+        self.set_scope(Scope::Streams, scan, options).await
     }
 
-    /// Takes a scan of all resource files over, in the same way; at boot after `boot_resources`.
+    /// Takes a scan of all resource files over, in the same way, but what is in no file is removed even when nothing
+    /// was found; at boot after `boot_resources`.
     pub async fn set_resource_files(
         &self,
-        members: Vec<FileMember>,
+        scan: Scan,
         options: &WriteOptions,
     ) -> Result<Scanned, WriteError> {
-        self.set_scope(Scope::Resources, members, options).await
+        self.set_scope(Scope::Resources, scan, options).await
     }
 
     async fn set_scope(
         &self,
         scope: Scope,
-        members: Vec<FileMember>,
+        Scan { members, missing }: Scan,
         options: &WriteOptions,
     ) -> Result<Scanned, WriteError> {
         let gate = self.gate.write().await;
-        let seen: BTreeSet<Key> = members.iter().map(|member| member.key.clone()).collect();
-        let mut changes = self.gone(scope, &seen);
+        let seen: HashSet<Key> = members.iter().map(|member| member.key.clone()).collect();
+        let mut changes = self.gone(scope, &seen, &missing);
         let (mut rejected, mut built) = (Vec::new(), BTreeMap::new());
-        for member in members {
-            let current = self.stored(&member.key);
-            match member.spec {
-                Ok(submission) => {
-                    if let Some((change, build)) =
-                        plan(current.as_ref(), submission, &member.path, &member.hash)
+        for FileMember { key, path, hash, content } in members {
+            match content {
+                Content::Same => {}
+                Content::Spec(submission) => {
+                    if let Some((change, build)) = plan(self.stored(&key).as_ref(), submission, &path, &hash)
                     {
                         if matches!(build, Build::Yes(_)) {
-                            built.insert(member.key, (member.path, member.hash));
+                            built.insert(key, (path, hash));
                         }
                         changes.push((change, build));
                     }
                 }
-                Err(error) => {
-                    changes
-                        .extend(refuse(current, &member.path, &member.hash, &error).map(|c| (c, Build::No)));
-                    rejected.push((member.path, error));
+                Content::Bad(error) => {
+                    let change = refuse(self.stored(&key), &key, &path, &hash, &error);
+                    changes.extend(change.map(|change| (change, Build::No)));
+                    rejected.push((path, error));
                 }
             }
         }
@@ -101,9 +117,9 @@ impl Service {
                 Ok(one) => planned.push(one),
                 Err(Unbuilt { change, key, failure }) => {
                     let Some((path, hash)) = built.remove(&key) else { continue };
-                    let current = self.desired(&key);
+                    let current = self.desired(&key).filter(|current| current.has_spec());
                     let change = match current {
-                        Some(_) => refuse(current, &path, &hash, &failure.message),
+                        Some(_) => refuse(current, &key, &path, &hash, &failure.message),
                         None => Some(change),
                     };
                     planned.extend(change.map(|change| Planned { change, prepared: None }));
@@ -116,29 +132,41 @@ impl Service {
         Ok(Scanned { written: pending.finish(options).await, rejected })
     }
 
-    /// The removal of streams whose files are gone.
-    fn gone(&self, scope: Scope, seen: &BTreeSet<Key>) -> Vec<(Change, Build)> {
+    /// The removal of what files said that are gone.
+    fn gone(&self, scope: Scope, seen: &HashSet<Key>, missing: &[PathBuf]) -> Vec<(Change, Build)> {
         let mut table = self.shared.table();
         let of_scope = |kind| (kind == Kind::Stream) == (scope == Scope::Streams);
-        let scanned = table.slots.iter().filter(|(key, _)| of_scope(key.kind));
-        let owned = scanned.filter_map(|(key, slot)| Some((key, slot.desired.as_ref()?)));
-        let owned = owned.filter(|(_, desired)| matches!(desired.owner, Owner::File { .. }));
-        let gone: Vec<Key> =
-            owned.filter(|(key, _)| !seen.contains(*key)).map(|(key, _)| key.clone()).collect();
+        let (mut gone, mut kept) = (Vec::new(), 0);
+        for (key, slot) in table.slots.iter().filter(|(key, _)| of_scope(key.kind) && !seen.contains(*key)) {
+            let Some(desired) = &slot.desired else { continue };
+            let Owner::File { path, .. } = &desired.owner else { continue };
+            // Streams come from places that may vanish with all they hold, resources from files that were named.
+            let nothing = scope == Scope::Streams && seen.is_empty();
+            if nothing || missing.iter().any(|place| Path::new(path).starts_with(place)) {
+                kept += usize::from(desired.is_present());
+            } else {
+                gone.push((Change::Delete(key.clone()), Build::No));
+            }
+        }
         let what = if scope == Scope::Streams { "streams" } else { "resources" };
+        let message = (kept > 0).then(|| {
+            let places: Vec<String> = missing.iter().map(|place| place.display().to_string()).collect();
+            let places = if places.is_empty() { String::new() } else { format!(" in {}", places.join(", ")) };
+            format!(
+                "no file was found{places}, but {kept} {what} came from there; they are kept: bring the files back, or delete them"
+            )
+        });
         let ours =
             |condition: &Condition| condition.kind == "SourceMissing" && condition.message.contains(what);
-        table.conditions.retain(|condition| !ours(condition));
-        if gone.is_empty() || !seen.is_empty() {
-            return gone.into_iter().map(|key| (Change::Delete(key), Build::No)).collect();
+        let known = table.conditions.iter().find(|condition| ours(condition)).map(|c| c.message.clone());
+        if known != message {
+            table.conditions.retain(|condition| !ours(condition));
+            if let Some(message) = message {
+                tracing::warn!("{message}");
+                table.conditions.push(Condition::new("SourceMissing", message));
+            }
         }
-        let message = format!(
-            "no file was found, but {} {what} came from files; they are kept: give their paths again, or delete them",
-            gone.len()
-        );
-        tracing::warn!("{message}");
-        table.conditions.push(Condition::new("SourceMissing", message));
-        Vec::new()
+        gone
     }
 }
 
@@ -177,17 +205,22 @@ fn plan(
     Some((Change::Put(Box::new(next)), Build::Yes(build)))
 }
 
-/// Remembers a bad file beside its stream's last good text.
-fn refuse(current: Option<Arc<Desired>>, path: &str, hash: &str, error: &str) -> Option<Change> {
-    let current = current?;
-    let ours = matches!(&current.owner, Owner::File { path: owner, .. } if owner == path);
+/// Remembers a bad file beside its stream's last good text; one that never was any good is remembered alone.
+fn refuse(current: Option<Arc<Desired>>, key: &Key, path: &str, hash: &str, error: &str) -> Option<Change> {
+    let (hash, error) = (hash.to_owned(), error.to_owned());
+    let Some(current) = current else {
+        let owner = Owner::File { path: path.to_owned(), hash: hash.clone() };
+        let rejected = Some(Rejected { hash, error, at: record::now(), ..Rejected::default() });
+        let (kind, id) = (key.kind, key.id.to_string());
+        return Some(Change::Put(Box::new(Desired { kind, id, owner, rejected, ..Desired::default() })));
+    };
+    let ours = matches!(current.owner, Owner::File { .. });
     let known =
         current.rejected.as_ref().is_some_and(|rejected| rejected.hash == hash && rejected.error == error);
     if !ours || known {
         return None;
     }
     let mut next = (*current).clone();
-    let (hash, error) = (hash.to_owned(), error.to_owned());
     next.rejected = Some(Rejected { hash, error, at: record::now(), ..Rejected::default() });
     Some(Change::Touch(Box::new(next)))
 }

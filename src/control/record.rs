@@ -239,6 +239,11 @@ impl Desired {
         !self.overridden.as_ref().is_some_and(|o| o.deleted)
     }
 
+    /// Whether there is anything to run: a file that was never any good has a record only to say why.
+    pub fn has_spec(&self) -> bool {
+        !self.fingerprint.is_empty()
+    }
+
     /// Whether the wanted run has already ended by itself.
     pub fn is_completed(&self) -> bool {
         self.completed.as_ref().is_some_and(|c| c.generation == self.generation && c.run == self.run.number)

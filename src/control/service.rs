@@ -254,7 +254,7 @@ impl Service {
     }
 
     /// The record of a key, also one that only remembers a deletion.
-    pub(crate) fn stored(&self, key: &Key) -> Option<Arc<Desired>> {
+    pub fn stored(&self, key: &Key) -> Option<Arc<Desired>> {
         self.shared.table().slots.get(key).and_then(|slot| slot.desired.clone())
     }
 
@@ -298,6 +298,21 @@ impl Service {
         let mut all = self.shared.commits.conditions();
         all.extend(self.shared.table().conditions.iter().cloned());
         all
+    }
+
+    /// Raises a condition of this kind, or ends it.
+    pub fn raise(&self, kind: &'static str, message: Option<String>) {
+        let mut table = self.shared.table();
+        let conditions = &mut table.conditions;
+        if !conditions.iter().any(|known| known.kind == kind && Some(&known.message) == message.as_ref()) {
+            conditions.retain(|known| known.kind != kind);
+            conditions.extend(message.map(|message| Condition::new(kind, message)));
+        }
+    }
+
+    /// Counts the changes of resources: what could not be built for want of one may be tried again.
+    pub fn resource_changes(&self) -> u64 {
+        self.shared.table().epoch
     }
 
     /// The store's figures.

@@ -163,6 +163,18 @@ impl Slot {
     }
 
     fn reason(&self) -> Option<String> {
+        let rejected = self.desired.as_ref().and_then(|desired| Some((desired, desired.rejected.as_ref()?)));
+        let rejected = rejected.map(|(desired, rejected)| {
+            let goes_on = if desired.has_spec() { "; what it said before still counts" } else { "" };
+            format!("its file is refused: {}{goes_on}", rejected.error)
+        });
+        match (self.trouble(), rejected) {
+            (Some(trouble), Some(rejected)) => Some(format!("{trouble}; {rejected}")),
+            (trouble, rejected) => trouble.or(rejected),
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
         if let Some(invalid) = &self.invalid
             && self.want().is_some_and(|want| want.run == invalid.run)
         {
@@ -191,6 +203,9 @@ impl Slot {
         if let (Phase::Running, Some(link)) = (phase, links.iter().find(|link| !link.connected)) {
             phase = Phase::Degraded;
             reason = reason.or_else(|| Some(not_connected(link)));
+        }
+        if self.desired.as_ref().is_some_and(|desired| !desired.has_spec()) {
+            phase = Phase::Invalid;
         }
         let uptime = self
             .live

@@ -1,15 +1,16 @@
-//! Stream files: which there are, what they are called, and when they have changed.
+//! Stream files: where they are, what they are called, and what tells that one has changed.
 
 use crate::api::{Refusal, Streams};
 use std::{
-    collections::{BTreeMap, HashSet},
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    collections::{BTreeMap, HashMap},
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 use weir_control::{
-    files::FileMember,
-    record::{Key, fingerprint},
+    files::{Content, FileMember},
+    record::{Key, Owner, fingerprint},
 };
 
 /// How deep folders are walked.
@@ -20,7 +21,7 @@ const MAX_FILES: usize = 100_000;
 const MAX_BYTES: u64 = 64 << 20;
 
 /// A stream file and the id of its stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StreamFile {
     /// Where it is.
     pub(crate) path: PathBuf,
@@ -28,159 +29,290 @@ pub(crate) struct StreamFile {
     pub(crate) id: String,
 }
 
+/// What tells a folder from another of its name.
+pub(crate) type Identity = (u64, u64);
+
+/// What is known of a place without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// A file, and what is another once its content is.
+    File { identity: Identity, length: u64, changed: (i64, i64) },
+    /// Something that cannot be read as a file, and why.
+    Odd(String),
+    /// A folder that is gone, empty or shut.
+    Missing,
+}
+
+/// What is known of all places.
+pub(crate) type Facts = BTreeMap<PathBuf, Fact>;
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The files in path order.
+    pub(crate) files: Vec<StreamFile>,
+    /// What is known of them, and of folders that are missing.
+    pub(crate) facts: Facts,
+    /// The folders that were looked into, to be told of changes there.
+    pub(crate) folders: BTreeMap<PathBuf, Identity>,
+    /// What is wrong beside the files themselves.
+    pub(crate) complaints: BTreeMap<PathBuf, String>,
+}
+
+impl Found {
+    /// Folders from which nothing can be known: what came from there stays.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Path> {
+        self.facts.iter().filter(|(_, fact)| **fact == Fact::Missing).map(|(path, _)| path.as_path())
+    }
+}
+
 /// What one argument of the command line stands for.
-enum Source<'a> {
-    Glob(&'a str),
-    Path(&'a Path),
+#[derive(Debug)]
+enum Source {
+    Glob(String),
+    Folder(PathBuf),
+    File(PathBuf),
 }
 
-fn source(argument: &str) -> Source<'_> {
-    if argument.contains(['*', '?', '[']) && !Path::new(argument).exists() {
-        Source::Glob(argument)
-    } else {
-        Source::Path(Path::new(argument))
+/// The places of stream files as they were at the start: a folder that vanishes later still is one.
+#[derive(Debug)]
+pub(crate) struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Those of arguments. One that names nothing is refused; a glob may match nothing.
+    pub(crate) fn new(arguments: &[String]) -> Result<Self, String> {
+        arguments.iter().map(|argument| source(argument)).collect::<Result<_, _>>().map(Self)
     }
-}
 
-/// Refuses arguments that name nothing; a glob may match nothing.
-pub(crate) fn check(arguments: &[String]) -> Result<(), String> {
-    for argument in arguments {
-        match source(argument) {
-            Source::Path(path) => {
-                fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-            }
-            Source::Glob(pattern) => {
-                glob::Pattern::new(pattern).map_err(|error| format!("{pattern}: {error}"))?;
+    /// Looks at all places.
+    pub(crate) fn find(&self) -> Found {
+        let mut found = Found::default();
+        for source in &self.0 {
+            match source {
+                Source::Glob(pattern) => {
+                    for path in glob::glob(pattern).into_iter().flatten().filter_map(Result::ok) {
+                        if !path.is_dir() {
+                            found.take(&path, None, named_by_file(&path));
+                        }
+                    }
+                }
+                Source::File(path) => found.take(path, None, named_by_file(path)),
+                Source::Folder(root) => {
+                    let before = found.files.len();
+                    Walk { root, found: &mut found }.folder(root, &mut Vec::new());
+                    if found.files.len() == before {
+                        found.facts.insert(root.clone(), Fact::Missing);
+                    }
+                }
             }
         }
+        found.files.sort();
+        found.files.dedup();
+        found
     }
-    Ok(())
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("stream path {} does not exist: create it or leave it out", path.display())
+fn source(argument: &str) -> Result<Source, String> {
+    let path = PathBuf::from(argument);
+    match fs::metadata(&path) {
+        Ok(known) if known.is_dir() => Ok(Source::Folder(path)),
+        Ok(_) => Ok(Source::File(path)),
+        Err(_) if argument.contains(['*', '?', '[']) => match glob::Pattern::new(argument) {
+            Ok(_) => Ok(Source::Glob(argument.to_owned())),
+            Err(error) => Err(format!("{argument}: {error}")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("stream path {argument} does not exist: create it or leave it out"))
         }
-        _ => format!("stream path {} cannot be read: {error}", path.display()),
+        Err(error) => Err(format!("stream path {argument} cannot be read: {error}")),
     }
 }
 
-/// The stream files that arguments stand for, in path order, each id once; those of a second file with the same id
-/// are told apart.
-pub(crate) fn find(arguments: &[String]) -> (Vec<StreamFile>, Vec<StreamFile>) {
-    let mut all = Vec::new();
-    for argument in arguments {
-        match source(argument) {
-            Source::Glob(pattern) => {
-                let found = glob::glob(pattern)
-                    .map(|found| found.filter_map(Result::ok).collect())
-                    .unwrap_or_default();
-                let files: Vec<PathBuf> = found;
-                all.extend(files.into_iter().filter(|path| path.is_file()).map(|path| named_by_file(&path)));
-            }
-            Source::Path(path) if path.is_dir() => walk(path, path, 0, &mut all),
-            Source::Path(path) if path.is_file() => all.push(named_by_file(path)),
-            // Gone since the start: so are its streams.
-            Source::Path(_) => {}
-        }
-    }
-    all.sort_by(|a, b| a.path.cmp(&b.path));
-    all.dedup();
-    let mut seen = HashSet::new();
-    all.into_iter().partition(|file| seen.insert(file.id.clone()))
+fn identity(known: &fs::Metadata) -> Identity {
+    (known.dev(), known.ino())
 }
 
-fn walk(root: &Path, folder: &Path, depth: usize, all: &mut Vec<StreamFile>) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        tracing::warn!("Cannot read folder {}", folder.display());
-        return;
+/// What is known of a path; `None` when there is nothing.
+pub(crate) fn fact(path: &Path) -> Option<Fact> {
+    let known = match fs::metadata(path) {
+        Ok(known) => known,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Some(Fact::Odd(error.to_string())),
+        // A link to nothing is there, and what vanished meanwhile is not.
+        Err(_) => return path.is_symlink().then(|| Fact::Odd("it is a link to nothing".into())),
     };
-    for entry in entries.filter_map(Result::ok) {
-        let path = entry.path();
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if path.is_dir() {
-            // Kubernetes keeps the versions of a mounted map in such folders.
-            if depth < MAX_DEPTH && !name.starts_with("..") {
-                walk(root, &path, depth + 1, all);
-            }
-            continue;
+    let kind = known.file_type();
+    let odd = [(kind.is_dir(), "folder"), (kind.is_fifo(), "named pipe"), (kind.is_socket(), "socket")]
+        .into_iter()
+        .find_map(|(is, name)| is.then_some(name));
+    Some(match odd {
+        None if kind.is_file() => Fact::File {
+            identity: identity(&known),
+            length: known.len(),
+            // Unlike its modification, a file's change cannot be set back.
+            changed: (known.ctime(), known.ctime_nsec()),
+        },
+        _ => Fact::Odd(format!("it is a {}, not a file", odd.unwrap_or("device"))),
+    })
+}
+
+impl Found {
+    /// Takes a file up, unless it has vanished meanwhile.
+    pub(crate) fn take(&mut self, path: &Path, known: Option<&fs::DirEntry>, id: String) {
+        if self.files.len() >= MAX_FILES {
+            let text = format!("there are more than {MAX_FILES} stream files; the rest is left out");
+            self.complaints.insert(PathBuf::new(), text);
+            return;
         }
-        let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
-        if stem.is_none_or(|stem| stem.ends_with("_benthos_test")) || all.len() >= MAX_FILES {
-            continue;
+        let Some(fact) = fact(path) else { return };
+        // A file may be changed where a link leads to, and named files lie in folders that are not walked.
+        if known.is_none_or(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+            && let Ok(real) = path.canonicalize()
+            && let (Some(here), Some(there)) = (path.parent(), real.parent())
+        {
+            self.watch(if here.as_os_str().is_empty() { Path::new(".") } else { here });
+            self.watch(there);
         }
-        let below = path.strip_prefix(root).unwrap_or(&path);
-        let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
-        all.push(StreamFile { id: without_suffix(&parts.join("_")).to_owned(), path });
+        self.facts.insert(path.to_owned(), fact);
+        self.files.push(StreamFile { path: path.to_owned(), id });
+    }
+
+    fn watch(&mut self, folder: &Path) {
+        if !self.folders.contains_key(folder)
+            && let Ok(known) = fs::metadata(folder)
+        {
+            self.folders.insert(folder.to_owned(), identity(&known));
+        }
     }
 }
 
-fn named_by_file(path: &Path) -> StreamFile {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    StreamFile { path: path.to_owned(), id: without_suffix(&name).to_owned() }
+/// A walk through a folder and those below.
+struct Walk<'a> {
+    root: &'a Path,
+    found: &'a mut Found,
+}
+
+impl Walk<'_> {
+    /// `above`: the folders on the way here.
+    fn folder(&mut self, folder: &Path, above: &mut Vec<Identity>) {
+        let opened = fs::metadata(folder).and_then(|known| Ok((identity(&known), fs::read_dir(folder)?)));
+        let (identity, entries) = match opened {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                self.complain(folder, format!("cannot be read: {error}; its streams are kept as they are"));
+                self.found.facts.insert(folder.to_owned(), Fact::Missing);
+                return;
+            }
+        };
+        if above.contains(&identity) {
+            return self.complain(folder, "is a link to a folder above it, and is left out".into());
+        }
+        if above.len() >= MAX_DEPTH {
+            return self.complain(folder, format!("lies deeper than {MAX_DEPTH} folders, and is left out"));
+        }
+        self.found.folders.insert(folder.to_owned(), identity);
+        above.push(identity);
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_folder =
+                entry.file_type().is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && path.is_dir()));
+            if is_folder {
+                // Kubernetes keeps the versions of a mounted map in such folders.
+                if !name.starts_with("..") {
+                    self.folder(&path, above);
+                }
+                continue;
+            }
+            let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
+            if stem.is_none_or(|stem| stem.ends_with("_benthos_test")) {
+                continue;
+            }
+            let below = path.strip_prefix(self.root).unwrap_or(&path);
+            let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+            self.found.take(&path, Some(&entry), without_suffix(&parts.join("_")).to_owned());
+        }
+        above.pop();
+    }
+
+    fn complain(&mut self, folder: &Path, text: String) {
+        self.found.complaints.insert(folder.to_owned(), format!("Folder {} {text}", folder.display()));
+    }
+}
+
+fn named_by_file(path: &Path) -> String {
+    without_suffix(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned()
 }
 
 fn without_suffix(name: &str) -> &str {
     name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(name)
 }
 
-/// What tells that a file is another one than before, without reading it.
-pub(crate) type Marks = BTreeMap<PathBuf, (i64, i64, u64, u64)>;
+/// The files whose ids no file before them has, and the others with the first of their id.
+pub(crate) fn first_of_each(files: Vec<StreamFile>) -> (Vec<StreamFile>, Vec<(StreamFile, PathBuf)>) {
+    let (mut first, mut doubles) = (Vec::with_capacity(files.len()), Vec::new());
+    let mut seen: HashMap<String, PathBuf> = HashMap::with_capacity(files.len());
+    for file in files {
+        match seen.get(&file.id) {
+            Some(other) => doubles.push((file, other.clone())),
+            None => {
+                seen.insert(file.id.clone(), file.path.clone());
+                first.push(file);
+            }
+        }
+    }
+    (first, doubles)
+}
 
-/// The marks of files; those that are gone have none.
-pub(crate) fn marks<'a>(paths: impl Iterator<Item = &'a Path>) -> Marks {
-    let mark = |path: &Path| {
-        let found = fs::metadata(path).ok()?;
-        Some((path.to_owned(), (found.mtime(), found.mtime_nsec(), found.len(), found.ino())))
+/// Reads a file as a member of the set.
+pub(crate) fn member(streams: &Streams, file: &StreamFile, fact: Option<&Fact>, chilled: bool) -> FileMember {
+    let (key, path) = (Key::stream(file.id.as_str()), file.path.display().to_string());
+    let bytes = match fact {
+        Some(Fact::Odd(reason)) => Err(reason.clone()),
+        _ => read(&file.path),
     };
-    paths.filter_map(mark).collect()
+    let hash = fingerprint(bytes.as_ref().map_or_else(|reason| reason.as_bytes(), |bytes| bytes));
+    let owner = Owner::File { path: path.clone(), hash: hash.clone() };
+    let stored = streams.service.stored(&key);
+    // What was accepted once is neither parsed nor linted again.
+    let same = stored.is_some_and(|stored| stored.owner == owner && stored.rejected.is_none());
+    let content = match bytes {
+        Ok(_) if same => Content::Same,
+        Ok(bytes) => match streams.file_submission(&file.id, &bytes, chilled) {
+            Ok(submission) => Content::Spec(submission),
+            Err(Refusal::Error(text)) => Content::Bad(text),
+            Err(Refusal::Lints(lints)) => Content::Bad(lints.join("; ")),
+        },
+        Err(reason) => Content::Bad(reason),
+    };
+    FileMember { key, path, hash, content }
 }
 
-/// Reads the files as members of the set; one that cannot be read or has lint errors says so.
-pub(crate) fn members(streams: &Streams, arguments: &[String], chilled: bool) -> Vec<FileMember> {
-    let (files, doubles) = find(arguments);
-    for double in doubles {
-        let first =
-            files.iter().find(|file| file.id == double.id).map(|file| file.path.display().to_string());
-        let first = first.unwrap_or_default();
-        tracing::error!(
-            "Stream file {} is ignored: {first} has the id '{}' already",
-            double.path.display(),
-            double.id
-        );
-    }
-    files.into_iter().map(|file| member(streams, &file, chilled)).collect()
+/// Reads a file whole, and nothing that is not one: it never waits.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    file.map_err(|error| error.to_string()).and_then(|file| read_whole(&file))
 }
 
-fn member(streams: &Streams, file: &StreamFile, chilled: bool) -> FileMember {
-    let path = file.path.display().to_string();
-    let bytes = read(&file.path);
-    let hash = fingerprint(bytes.as_deref().unwrap_or_default());
-    let spec = bytes.and_then(|bytes| {
-        streams.file_submission(&file.id, &bytes, chilled).map_err(|refusal| match refusal {
-            Refusal::Error(text) => text,
-            Refusal::Lints(lints) => lints.join("; "),
-        })
-    });
-    if let Err(reason) = &spec {
-        tracing::error!("Stream file {path} is refused: {reason}");
+fn read_whole(file: &File) -> Result<Vec<u8>, String> {
+    let known = file.metadata().map_err(|error| error.to_string())?;
+    if !known.is_file() {
+        return Err("it is not a file".into());
     }
-    FileMember { key: Key::stream(file.id.as_str()), path, hash, spec }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if length > MAX_BYTES {
-        return Err(format!("the file has {length} bytes, at most {MAX_BYTES} are read"));
+    let too_large = |length: u64| format!("it has {length} bytes, at most {MAX_BYTES} are read");
+    if known.len() > MAX_BYTES {
+        return Err(too_large(known.len()));
     }
-    fs::read(path).map_err(|error| error.to_string())
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_BYTES { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     fn lay(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -192,8 +324,12 @@ mod tests {
         folder
     }
 
+    fn found(arguments: &[String]) -> Found {
+        Sources::new(arguments).unwrap().find()
+    }
+
     fn ids(arguments: &[String]) -> Vec<String> {
-        find(arguments).0.into_iter().map(|file| file.id).collect()
+        found(arguments).files.into_iter().map(|file| file.id).collect()
     }
 
     #[test]
@@ -221,17 +357,54 @@ mod tests {
         assert_eq!(ids(&[at("s/**/*.yaml")]), ["a", "d_benthos_test", "b"]);
         assert_eq!(ids(&[at("s/c.json")]), ["c.json"]);
         assert_eq!(ids(&[at("s/none*.yaml")]), Vec::<String>::new());
-        assert!(check(&[at("s/nope.yaml")]).is_err());
-        assert!(check(&[at("s/none*.yaml")]).is_ok());
+        assert!(Sources::new(&[at("s/nope.yaml")]).is_err());
+        assert!(Sources::new(&[at("s/none*.yaml")]).is_ok());
     }
 
     #[test]
     fn of_two_files_with_one_id_the_first_counts() {
         let folder = lay(&["a/x.yaml", "b/x.yaml"]);
         let at = |path: &str| folder.path().join(path).display().to_string();
-        let (files, doubles) = find(&[at("b"), at("a")]);
-        assert_eq!(files.len(), 1);
-        assert!(files[0].path.ends_with("a/x.yaml"));
-        assert!(doubles[0].path.ends_with("b/x.yaml"));
+        let (first, doubles) = first_of_each(found(&[at("b"), at("a")]).files);
+        assert_eq!(first.len(), 1);
+        assert!(first[0].path.ends_with("a/x.yaml"));
+        assert!(doubles[0].0.path.ends_with("b/x.yaml"));
+        assert!(doubles[0].1.ends_with("a/x.yaml"));
+    }
+
+    #[test]
+    fn links_are_followed_but_never_in_a_circle() {
+        let folder = lay(&["s/a.yaml", "elsewhere/b.yaml"]);
+        let at = |path: &str| folder.path().join(path);
+        symlink("..", at("s/up")).unwrap();
+        symlink(".", at("s/self")).unwrap();
+        symlink("../elsewhere", at("s/linked")).unwrap();
+        symlink("loop.yaml", at("s/loop.yaml")).unwrap();
+        symlink("nothing", at("s/none.yaml")).unwrap();
+        let found = found(&[at("s").display().to_string()]);
+        let ids: Vec<_> = found.files.iter().map(|file| file.id.as_str()).collect();
+        assert_eq!(ids, ["a", "linked_b", "loop", "none", "up_elsewhere_b"]);
+        assert!(matches!(&found.facts[&at("s/loop.yaml")], Fact::Odd(_)));
+        assert!(matches!(&found.facts[&at("s/none.yaml")], Fact::Odd(_)));
+        let complaints: Vec<_> = found.complaints.keys().collect();
+        assert_eq!(complaints, [&at("s/self"), &at("s/up/s")]);
+    }
+
+    #[test]
+    fn what_is_no_file_says_so_and_an_empty_folder_is_missing() {
+        let folder = lay(&["s/a.txt"]);
+        let at = |path: &str| folder.path().join(path);
+        let made = std::process::Command::new("mkfifo").arg(at("s/pipe.yaml")).status().unwrap();
+        assert!(made.success());
+        let _socket = std::os::unix::net::UnixListener::bind(at("s/socket.yaml")).unwrap();
+        let seen = found(&[at("s").display().to_string()]);
+        let odd =
+            |name: &str| matches!(&seen.facts[&at(name)], Fact::Odd(text) if text.contains("not a file"));
+        assert!(odd("s/pipe.yaml") && odd("s/socket.yaml"), "{seen:?}");
+        assert!(read(&at("s/pipe.yaml")).is_err());
+        fs::remove_file(at("s/pipe.yaml")).unwrap();
+        fs::remove_file(at("s/socket.yaml")).unwrap();
+        let empty = found(&[at("s").display().to_string()]);
+        assert_eq!(empty.missing().collect::<Vec<_>>(), [at("s")]);
     }
 }

@@ -8,5 +8,6 @@ mod resource_files;
 mod runtime;
 mod serve;
 mod telemetry;
+mod watch;
 
 pub use cli::{main, main_with};

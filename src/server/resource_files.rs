@@ -1,14 +1,28 @@
-//! Resources of the service config and of files (`-r`): what they hold, and what of it is installed.
+//! Resources of the service config and of files (`-r`): what they hold, and that the store and the engine hold it too.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fs,
-    path::PathBuf,
+use crate::{
+    api::{Streams, Text},
+    files::{self, Facts, Found, StreamFile},
 };
-use tokio::runtime::Handle;
-use weir_config::{LintOptions, Node, file::Source, sections, service::Resources};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use weir_config::{LintOptions, Node, file::Source, sections, service::Resources, tokens, write::to_yaml};
+use weir_control::{
+    files::{Content, FileMember, Scan},
+    record::{Key, Kind as RecordKind, Owner, fingerprint},
+    service::WriteOptions,
+    store::committer::Origin,
+};
 use weir_core::kind::Kind;
 use weir_engine::Engine;
+
+/// How long changed resources may take to be there before those that need them are tried.
+const THERE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The files that arguments stand for, in path order.
 pub(crate) fn paths(arguments: &[String]) -> Vec<PathBuf> {
@@ -28,141 +42,280 @@ pub(crate) fn paths(arguments: &[String]) -> Vec<PathBuf> {
 /// A resource's kind and label.
 type Label = (Kind, String);
 
-/// Resources that do not come over the API.
-pub(crate) struct ResourceFiles {
-    own: Resources,
-    arguments: Vec<String>,
-    /// What is installed, as canonical text.
-    installed: BTreeMap<Label, Node>,
-    data: Handle,
-    started: bool,
+/// A resource as a file has it.
+#[derive(Debug, Clone)]
+struct Resource {
+    /// Where it is written.
+    from: String,
+    /// With its variables expanded.
+    node: Node,
+    /// With its variables unexpanded.
+    bare: Node,
 }
 
-impl ResourceFiles {
-    /// Those of the service config and of these files. Replaced ones are closed on `data`.
-    pub(crate) fn new(own: &Resources, arguments: &[String], data: Handle) -> Self {
-        Self {
-            own: own.clone(),
-            arguments: arguments.to_vec(),
-            installed: BTreeMap::new(),
-            data,
-            started: false,
-        }
-    }
+/// Resources by kind and label.
+type Wanted = BTreeMap<Label, Resource>;
 
-    /// Reads all files again and makes what they hold so: new and changed resources are built, those that are gone
-    /// are removed. The first time a named file that cannot be read is an error; a bad resource never is.
-    pub(crate) fn scan(
-        &mut self,
-        engine: &Engine,
-        lookup: &dyn Fn(&str) -> Option<String>,
-        chilled: bool,
-    ) -> Result<(), String> {
-        let mut wanted: BTreeMap<Label, (String, Node)> = BTreeMap::new();
-        let mut kept: HashSet<Label> = HashSet::new();
-        collect(&self.own, "the service config", &mut wanted);
-        for path in paths(&self.arguments) {
-            let shown = path.display().to_string();
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if !self.started => {
-                    return Err(format!("resource file {shown} cannot be read: {error}"));
-                }
-                Err(_) => continue,
-            };
-            match read(&text, engine, lookup, chilled) {
-                Ok(resources) => collect(&resources, &shown, &mut wanted),
-                Err(reason) => {
-                    tracing::error!("Resource file {shown} is refused: {reason}");
-                    // A file that is being edited keeps what it had.
-                    kept.extend(self.installed.keys().cloned());
-                }
-            }
-        }
-        self.started = true;
-        let _entered = self.data.enter();
-        self.installed.retain(|label, _| {
-            let stays = wanted.contains_key(label) || kept.contains(label);
-            if !stays {
-                engine.remove_resource(label.0, &label.1);
-            }
-            stays
-        });
-        self.install(engine, wanted);
-        Ok(())
-    }
-
-    /// Builds what changed. Resources may use each other in any order, so that those which fail are tried again
-    /// as long as others succeed.
-    fn install(&mut self, engine: &Engine, wanted: BTreeMap<Label, (String, Node)>) {
-        let mut left: Vec<(Label, String, Node)> = wanted
-            .into_iter()
-            .filter(|(label, (_, node))| self.installed.get(label) != Some(node))
-            .map(|(label, (from, node))| (label, from, node))
-            .collect();
-        loop {
-            let before = left.len();
-            let mut failed = Vec::new();
-            for (label, from, node) in left {
-                match engine.put_resource(label.0, &label.1, &node) {
-                    Ok(()) => {
-                        self.installed.insert(label, node);
-                    }
-                    Err(error) => failed.push((label, from, node, error)),
-                }
-            }
-            if failed.is_empty() {
-                return;
-            }
-            if failed.len() == before {
-                for ((kind, label), from, _, error) in failed {
-                    tracing::error!("The {kind} resource '{label}' of {from} cannot be built: {error}");
-                }
-                return;
-            }
-            left = failed.into_iter().map(|(label, from, node, _)| (label, from, node)).collect();
-        }
-    }
-}
-
+/// The resources of a file, as they are and with their variables unexpanded.
 fn read(
-    text: &str,
+    bytes: &[u8],
     engine: &Engine,
     lookup: &dyn Fn(&str) -> Option<String>,
     chilled: bool,
-) -> Result<Resources, String> {
+) -> Result<(Resources, Resources), String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "yaml: invalid UTF-8".to_owned())?;
     let source = Source::read(text, lookup).map_err(|error| error.to_string())?;
     let lints = source.lint(sections::RESOURCES, &engine.registry, LintOptions::default(), true);
     let lints: Vec<String> = lints.iter().map(ToString::to_string).collect();
     if !lints.is_empty() && !chilled {
         return Err(lints.join("; "));
     }
-    Ok(Resources::read(&source.node))
+    let bare = tokens::parse(text).map_err(|error| error.to_string())?;
+    Ok((Resources::read(&source.node), Resources::read(&bare)))
 }
 
-/// Adds resources by kind and label; of two with one label the first counts.
-fn collect(resources: &Resources, from: &str, wanted: &mut BTreeMap<Label, (String, Node)>) {
+/// Adds resources by kind and label; of two with one label the first counts. Gives back what is wrong.
+fn collect(resources: &Resources, bare: &Resources, from: &str, wanted: &mut Wanted) -> Vec<String> {
     let kinds = [
-        (Kind::Cache, &resources.caches),
-        (Kind::RateLimit, &resources.rate_limits),
-        (Kind::Processor, &resources.processors),
-        (Kind::Input, &resources.inputs),
-        (Kind::Output, &resources.outputs),
+        (Kind::Cache, &resources.caches, &bare.caches),
+        (Kind::RateLimit, &resources.rate_limits, &bare.rate_limits),
+        (Kind::Processor, &resources.processors, &bare.processors),
+        (Kind::Input, &resources.inputs, &bare.inputs),
+        (Kind::Output, &resources.outputs, &bare.outputs),
     ];
-    for (kind, nodes) in kinds {
-        for node in nodes {
+    let mut faults = Vec::new();
+    for (kind, nodes, bares) in kinds {
+        for (node, bare) in nodes.iter().zip(bares) {
             let label = node.get("label").and_then(Node::as_str).unwrap_or_default().to_owned();
             if label.is_empty() {
-                tracing::error!("A {kind} resource of {from} has no label: nobody can use it");
-                continue;
+                faults.push(format!("A {kind} resource of {from} has no label: nobody can use it"));
+            } else if let Some(first) = wanted.get(&(kind, label.clone())) {
+                faults.push(format!(
+                    "The {kind} resource '{label}' of {from} is ignored: {} has it already",
+                    first.from
+                ));
+            } else {
+                let resource = Resource { from: from.to_owned(), node: node.clone(), bare: bare.clone() };
+                wanted.insert((kind, label), resource);
             }
-            if let Some((first, _)) = wanted.get(&(kind, label.clone())) {
-                tracing::error!("The {kind} resource '{label}' of {from} is ignored: {first} has it already");
-                continue;
-            }
-            wanted.insert((kind, label), (from.to_owned(), node.clone()));
         }
     }
+    faults
+}
+
+fn unreadable(path: &Path, error: &str) -> String {
+    format!("resource file {} cannot be read: {error}", path.display())
+}
+
+/// Gives an engine without a store the resources of a service config and of files. A file that cannot be read is an
+/// error, a bad resource is not.
+pub(crate) fn install(
+    own: &Resources,
+    arguments: &[String],
+    engine: &Engine,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    chilled: bool,
+) -> Result<(), String> {
+    let mut wanted = Wanted::new();
+    let mut faults = collect(own, own, "the config", &mut wanted);
+    for path in paths(arguments) {
+        let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let shown = path.display().to_string();
+        match read(&bytes, engine, lookup, chilled) {
+            Ok((resources, bare)) => faults.extend(collect(&resources, &bare, &shown, &mut wanted)),
+            Err(reason) => faults.push(format!("Resource file {shown} is refused: {reason}")),
+        }
+    }
+    faults.iter().for_each(|fault| tracing::error!("{fault}"));
+    // Resources may use each other in any order: those that fail are tried again as long as others succeed.
+    loop {
+        let before = wanted.len();
+        let mut failed = Vec::new();
+        wanted.retain(|(kind, label), resource| {
+            let built = engine.put_resource(*kind, label, &resource.node);
+            let fault = built.err().map(|error| {
+                format!("The {kind} resource '{label}' of {} cannot be built: {error}", resource.from)
+            });
+            let stays = fault.is_some();
+            failed.extend(fault);
+            stays
+        });
+        if wanted.is_empty() || wanted.len() == before {
+            failed.iter().for_each(|fault| tracing::error!("{fault}"));
+            return Ok(());
+        }
+    }
+}
+
+/// Where resource files are.
+pub(crate) struct Places(Vec<String>);
+
+impl Places {
+    /// Looks at all of them.
+    pub(crate) fn find(&self) -> Found {
+        let mut found = Found::default();
+        for path in paths(&self.0) {
+            found.take(&path, None, String::new());
+        }
+        found
+    }
+}
+
+/// The resources of a service's config.
+pub(crate) struct Own {
+    /// As they are.
+    pub(crate) resources: Resources,
+    /// With their variables unexpanded.
+    pub(crate) bare: Resources,
+    /// The config's path.
+    pub(crate) path: String,
+}
+
+/// Resources that do not come over the API, kept in the store under the names of their files.
+pub(crate) struct ResourceFiles {
+    own: Arc<Own>,
+    places: Arc<Places>,
+    chilled: bool,
+    facts: Facts,
+    complaints: HashSet<String>,
+}
+
+impl ResourceFiles {
+    /// Those of a service config and of files. A named file that cannot be read is an error.
+    pub(crate) fn new(own: Own, arguments: &[String], chilled: bool) -> Result<Self, String> {
+        for path in paths(arguments) {
+            files::read(&path).map_err(|error| unreadable(&path, &error))?;
+        }
+        let (facts, complaints) = (Facts::new(), HashSet::new());
+        Ok(Self {
+            own: Arc::new(own),
+            places: Arc::new(Places(arguments.to_vec())),
+            chilled,
+            facts,
+            complaints,
+        })
+    }
+
+    /// Where the files are.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
+    }
+
+    /// The files as they were taken over.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Takes all files over at the start.
+    pub(crate) async fn take_all(&mut self, streams: &Streams) -> Result<(), String> {
+        let found = self.places.find();
+        self.take(streams, found, &BTreeSet::new()).await
+    }
+
+    /// Takes what was found over in one commit, except for files that have not settled: what these held before stays.
+    pub(crate) async fn take(
+        &mut self,
+        streams: &Streams,
+        found: Found,
+        restless: &BTreeSet<PathBuf>,
+    ) -> Result<(), String> {
+        let mut left = usize::MAX;
+        loop {
+            let (streams_, own, chilled) = (streams.clone(), Arc::clone(&self.own), self.chilled);
+            let (files, restless) = (found.files.clone(), restless.clone());
+            let read = move || read_all(&streams_, &own, &files, &restless, chilled);
+            let read = tokio::task::spawn_blocking(read).await;
+            let (members, faults) = read.map_err(|error| error.to_string())?;
+            let origin = Origin { actor: "files".into(), verb: "SCAN".into(), note: None };
+            let options = WriteOptions { origin, wait: Some(THERE_WITHIN), ..WriteOptions::default() };
+            let scan = Scan { members, missing: Vec::new() };
+            let scanned = streams
+                .service
+                .set_resource_files(scan, &options)
+                .await
+                .map_err(|error| format!("the resource files cannot be taken over: {error}"))?;
+            // What failed may have needed what is only there now.
+            if scanned.rejected.is_empty() || scanned.rejected.len() >= left {
+                let refused = scanned.rejected.into_iter();
+                let refused =
+                    refused.map(|(path, reason)| format!("A resource of {path} is refused: {reason}"));
+                self.say(faults.into_iter().chain(refused).collect());
+                break;
+            }
+            left = scanned.rejected.len();
+        }
+        let mut facts = found.facts;
+        for path in restless {
+            match self.facts.remove(path) {
+                Some(fact) => facts.insert(path.clone(), fact),
+                None => facts.remove(path),
+            };
+        }
+        self.facts = facts;
+        Ok(())
+    }
+
+    /// Says what is wrong, once.
+    fn say(&mut self, faults: HashSet<String>) {
+        faults.difference(&self.complaints).for_each(|fault| tracing::error!("{fault}"));
+        self.complaints = faults;
+    }
+}
+
+/// What all files say, and what is wrong with them.
+fn read_all(
+    streams: &Streams,
+    own: &Own,
+    files: &[StreamFile],
+    restless: &BTreeSet<PathBuf>,
+    chilled: bool,
+) -> (Vec<FileMember>, Vec<String>) {
+    let (engine, lookup) = (streams.runtime.engine(), &*streams.lookup);
+    let Own { resources, bare, path } = own;
+    let mut wanted = Wanted::new();
+    let mut faults = collect(resources, bare, path, &mut wanted);
+    let mut members = Vec::new();
+    for StreamFile { path, .. } in files {
+        let shown = path.display().to_string();
+        let before = |content: &dyn Fn() -> Content| {
+            let owned = owned_by(streams, &shown).into_iter();
+            let member = |(key, hash)| FileMember { key, path: shown.clone(), hash, content: content() };
+            owned.map(member).collect::<Vec<_>>()
+        };
+        if restless.contains(path) {
+            members.extend(before(&|| Content::Same));
+            continue;
+        }
+        let bytes = files::read(path);
+        match bytes.and_then(|bytes| read(&bytes, engine, lookup, chilled)) {
+            Ok((resources, bare)) => faults.extend(collect(&resources, &bare, &shown, &mut wanted)),
+            // A bad file keeps what it had.
+            Err(reason) => {
+                faults.push(format!("Resource file {shown} is refused: {reason}"));
+                members.extend(before(&|| Content::Bad(reason.clone())));
+            }
+        }
+    }
+    for ((kind, label), Resource { from, node, bare }) in wanted {
+        let Some(record) = RecordKind::parse(kind.name()) else { continue };
+        let (key, source) = (Key::new(record, label), to_yaml(&bare));
+        let hash = fingerprint(source.as_bytes());
+        let text = Text { source, node, bare };
+        let submission = streams.resource_ready(key.clone(), kind, text, chilled);
+        members.push(FileMember { key, path: from, hash, content: Content::Spec(submission) });
+    }
+    (members, faults)
+}
+
+/// The resources that came from a file, with the hashes that they are known by.
+fn owned_by(streams: &Streams, file: &str) -> Vec<(Key, String)> {
+    let kinds = RecordKind::ALL.into_iter().filter(|kind| *kind != RecordKind::Stream);
+    let all = kinds.flat_map(|kind| streams.service.list(kind));
+    all.filter_map(|view| match &view.desired?.owner {
+        Owner::File { path, hash } if path == file => Some((view.key, hash.clone())),
+        _ => None,
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -175,10 +328,11 @@ mod tests {
             "cache_resources: [ { label: a, memory: {} }, { label: a, lru: {} }, { memory: {} } ]",
         )
         .unwrap();
-        let mut wanted = BTreeMap::new();
-        collect(&Resources::read(&node), "x", &mut wanted);
+        let mut wanted = Wanted::new();
+        let resources = Resources::read(&node);
+        assert_eq!(collect(&resources, &resources, "x", &mut wanted).len(), 2);
         assert_eq!(wanted.len(), 1);
-        assert!(wanted[&(Kind::Cache, "a".to_owned())].1.get("memory").is_some());
+        assert!(wanted[&(Kind::Cache, "a".to_owned())].node.get("memory").is_some());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 
 use crate::{
     api::{App, Debug, MetricsForm, Settings, Streams, Subject, reserved},
-    files,
+    files::Sources,
     http::{Host, Limits, Server, auth, cors, listener},
-    resource_files::ResourceFiles,
+    resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
+    watch::{StreamFiles, watch},
 };
 use std::{
     net::TcpListener,
@@ -14,27 +15,23 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    runtime::Handle,
-    time::{MissedTickBehavior, interval},
+use tokio::runtime::Handle;
+use weir_config::{
+    Node,
+    service::{Resources, ServiceConfig},
 };
-use weir_config::{Node, service::ServiceConfig};
 use weir_control::{
     Options,
-    service::{Service, WriteOptions},
+    service::Service,
     store::{
-        committer::{Committer, Loaded, Origin},
+        committer::{Committer, Loaded},
         disk::{Disk, SystemDisk},
         folder,
     },
 };
 use weir_core::{pipe::Pipes, registry::Registry};
-use weir_engine::{Engine, Resources};
+use weir_engine::Engine;
 
-/// How often files are looked at when they are watched.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// For how many looks files must stay as they are before they are read.
-const SETTLED_AFTER: u32 = 2;
 /// How long threads for large bodies and builds stay without work. The allocator gives freed memory back when a thread
 /// ends, but only what has been free for a second.
 const SPARE_THREADS: Duration = Duration::from_millis(1300);
@@ -49,6 +46,10 @@ pub(crate) struct Parts {
     pub(crate) config: ServiceConfig,
     /// The same as written: tells what was set at all.
     pub(crate) written: Node,
+    /// The same with its variables unexpanded.
+    pub(crate) bare: Node,
+    /// Where it was written.
+    pub(crate) config_path: Option<String>,
     /// The same with its defaults and without secrets, for `/debug/config`.
     pub(crate) shown: Node,
     /// Files with resources, globs allowed.
@@ -140,7 +141,13 @@ fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
 
 /// Runs streams mode until a signal comes. The streams run on threads of their own; everything else on this one.
 pub(crate) fn run(parts: &Parts) -> Result<(), String> {
-    files::check(&parts.paths)?;
+    let files = StreamFiles::new(Sources::new(&parts.paths)?, parts.chilled);
+    let own = Own {
+        resources: parts.config.resources.clone(),
+        bare: Resources::read(&parts.bare),
+        path: parts.config_path.clone().unwrap_or_else(|| "the service config".into()),
+    };
+    let resources = ResourceFiles::new(own, &parts.resource_files, parts.chilled)?;
     let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api)?;
     let socket = if parts.config.http.enabled {
         Some(listener::bind(&parts.config.http.address).map_err(|error| error.to_string())?)
@@ -161,7 +168,15 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
         .build()
         .map_err(threads)?;
     let (committer, loaded) = open(parts.state.as_deref())?;
-    let ended = control.block_on(until_signal(parts, settings, socket, data.handle(), &committer, loaded));
+    let ended = control.block_on(until_signal(
+        parts,
+        settings,
+        socket,
+        (resources, files),
+        data.handle(),
+        &committer,
+        loaded,
+    ));
     committer.close();
     data.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -171,6 +186,7 @@ async fn until_signal(
     parts: &Parts,
     mut settings: Settings,
     socket: Option<TcpListener>,
+    (mut resources, mut files): (ResourceFiles, StreamFiles),
     data: &Handle,
     committer: &Committer,
     loaded: Loaded,
@@ -179,7 +195,7 @@ async fn until_signal(
     host.run_listeners_on(data.clone());
     let engine = Arc::new(Engine {
         registry: Arc::clone(&parts.registry),
-        resources: Resources::default(),
+        resources: weir_engine::Resources::default(),
         pipes: Arc::new(Pipes::default()),
         http: Arc::new(host.clone()),
         strict: parts.config.strict,
@@ -189,20 +205,21 @@ async fn until_signal(
     let options = Options { stop_timeout: timeout, ..Options::default() };
     let service = Arc::new(Service::new(Arc::new(runtime.clone()), committer.commits(), loaded, options));
     let streams = Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup) };
-    let mut resources = ResourceFiles::new(&parts.config.resources, &parts.resource_files, data.clone());
-    resources.scan(&engine, &*parts.lookup, parts.chilled)?;
-    if !parts.paths.is_empty() {
-        scan(&streams, parts).await?;
+    service.boot_resources().await;
+    // What cannot be stored is tried again when files are watched; what was stored runs in any case.
+    for taken in [resources.take_all(&streams).await, files.take_all(&streams).await] {
+        taken.unwrap_or_else(|error| tracing::error!("{error}"));
     }
-    service.boot().await;
+    service.boot_streams();
     let loopback =
         socket.as_ref().and_then(|socket| socket.local_addr().ok()).is_none_or(|at| at.ip().is_loopback());
     settings.guarded = settings.guarded && !loopback;
+    let watched = streams.clone();
     let app = Arc::new(App::new(engine, host, Subject::Streams(streams), settings));
     let server = socket.map(|socket| serve(Arc::clone(&app), socket, &Handle::current())).transpose()?;
     let watching = async {
         if parts.watch {
-            watch(&app, parts, &mut resources).await;
+            watch(&watched, resources, files).await;
         }
         std::future::pending::<()>().await;
     };
@@ -233,56 +250,5 @@ pub(crate) async fn signal() -> Result<&'static str, String> {
     tokio::select! {
         _ = interrupt.recv() => Ok("SIGINT"),
         _ = terminate.recv() => Ok("SIGTERM"),
-    }
-}
-
-async fn scan(streams: &Streams, parts: &Parts) -> Result<(), String> {
-    let members = files::members(streams, &parts.paths, parts.chilled);
-    let origin = Origin { actor: "files".into(), verb: "SCAN".into(), note: None };
-    let options = WriteOptions { origin, ..WriteOptions::default() };
-    match streams.service.set_files(members, &options).await {
-        Ok(scanned) => {
-            for (path, reason) in scanned.rejected {
-                tracing::error!("Stream file {path} is not taken over: {reason}");
-            }
-            Ok(())
-        }
-        Err(error) => Err(format!("the stream files cannot be taken over: {error}")),
-    }
-}
-
-/// Looks at the files again and again; what has changed and stays so is read.
-async fn watch(app: &App, parts: &Parts, resources: &mut ResourceFiles) {
-    let Subject::Streams(streams) = &app.subject else { return };
-    let look = || {
-        let (found, doubles) = files::find(&parts.paths);
-        let stream_files = files::marks(found.iter().chain(&doubles).map(|file| file.path.as_path()));
-        let resource_files = crate::resource_files::paths(&parts.resource_files);
-        (stream_files, files::marks(resource_files.iter().map(PathBuf::as_path)))
-    };
-    let mut taken = look();
-    let mut last = taken.clone();
-    let mut still = 0;
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let now = look();
-        still = if now == last { still + 1 } else { 0 };
-        last = now;
-        if still < SETTLED_AFTER || last == taken {
-            continue;
-        }
-        if last.1 != taken.1
-            && let Err(error) = resources.scan(&app.engine, &*parts.lookup, parts.chilled)
-        {
-            tracing::error!("Resource files are not taken over: {error}");
-        }
-        if last.0 != taken.0
-            && let Err(error) = scan(streams, parts).await
-        {
-            tracing::error!("{error}");
-        }
-        taken = last.clone();
     }
 }

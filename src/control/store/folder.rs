@@ -22,7 +22,8 @@ const QUARANTINED: usize = 3;
 /// Something a person should know about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Condition {
-    /// Which: `StoreFailed`, `StoreFull`, `StoreReadOnly`, `StoreRebuilt`, `StoreDamaged`, `SourceMissing`.
+    /// Which: `StoreFailed`, `StoreFull`, `StoreReadOnly`, `StoreRebuilt`, `StoreDamaged`, `SourceMissing`,
+    /// `FilesLeftOut`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Since when, in milliseconds since 1970.

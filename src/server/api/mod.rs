@@ -11,7 +11,7 @@ mod write;
 
 pub(crate) use routes::reserved;
 pub(crate) use service::Debug;
-pub(crate) use submit::Refusal;
+pub(crate) use submit::{Refusal, Text};
 
 use crate::{
     http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
@@ -99,7 +99,9 @@ impl App {
     fn own_route(&self, path: &Path) -> Option<(Endpoint, Vec<String>)> {
         let (endpoint, variables) = routes::find(path)?;
         let here = match endpoint {
-            Endpoint::Ping | Endpoint::Version | Endpoint::Endpoints | Endpoint::Ready => true,
+            Endpoint::Ping | Endpoint::Livez | Endpoint::Version | Endpoint::Endpoints | Endpoint::Ready => {
+                true
+            }
             Endpoint::Metrics => self.settings.metrics != MetricsForm::None,
             Endpoint::DebugJson | Endpoint::DebugYaml => self.settings.debug.is_some(),
             Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
@@ -115,13 +117,15 @@ impl App {
         here.then_some((endpoint, variables))
     }
 
+    /// Whether a request comes from where all may be known and changed.
+    fn is_trusted(&self, request: &Request) -> bool {
+        let peer = request.remote.as_deref().and_then(|peer| peer.parse::<IpAddr>().ok());
+        !self.settings.guarded || peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+    }
+
     /// Whether this request may use a control route.
     fn refuse_peer(&self, endpoint: Endpoint, request: &Request) -> Option<Response> {
-        if !self.settings.guarded || !endpoint.is_control() {
-            return None;
-        }
-        let local = request.remote.as_deref().and_then(|peer| peer.parse::<IpAddr>().ok());
-        if local.is_some_and(|peer| peer.to_canonical().is_loopback()) {
+        if !endpoint.is_control() || self.is_trusted(request) {
             return None;
         }
         let text = "Error: streams and resources can only be changed from this machine while http.basic_auth is off: \
@@ -153,6 +157,7 @@ impl App {
         let name = |index: usize| variables.get(index).map_or("", String::as_str);
         match (endpoint, &self.subject) {
             (Endpoint::Ping, _) => answer::text("pong"),
+            (Endpoint::Livez, _) => service::alive(&self.subject, self.is_trusted(&request)),
             (Endpoint::Version, _) => service::version(),
             (Endpoint::Endpoints, _) => service::endpoints(self).await,
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),

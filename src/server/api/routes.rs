@@ -8,6 +8,7 @@ use weir_control::record::Key;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Ping,
+    Livez,
     Version,
     Endpoints,
     Ready,
@@ -47,6 +48,8 @@ const fn row(endpoint: Endpoint, path: &'static str, description: &'static str) 
     Row { endpoint, path, description }
 }
 
+const LIVEZ: &str =
+    "Returns 200 OK while the service answers, with the conditions that a person should know about.";
 const METRICS: &str = "Exposes service-wide metrics in the format configured.";
 const READY: &str = "Returns 200 OK if the inputs and outputs of all running streams are connected, otherwise a 503 is \
     returned. If there are no active streams 200 is returned.";
@@ -61,8 +64,9 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 13] = [
+pub(crate) static ROWS: [Row; 14] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
+    row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
     row(Endpoint::Endpoints, "/endpoints", "Returns this map of endpoints."),
     row(Endpoint::Ready, "/ready", READY),

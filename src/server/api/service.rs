@@ -11,7 +11,11 @@ use crate::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::Instant};
 use weir_config::{Node, json::to_json, write::to_yaml};
 use weir_control::{record::Kind, service::Service, status::View};
@@ -31,6 +35,16 @@ const CLOSED: &str = "type was closed";
 const FIRST_TRY: Duration = Duration::from_millis(100);
 /// Pieces of a long answer on their way to the client.
 const PIECES: usize = 4;
+
+/// What a person should know about; to those who are not trusted only of which type it is.
+pub(super) fn alive(subject: &Subject, trusted: bool) -> Response {
+    let conditions = match subject {
+        Subject::Streams(streams) => streams.service.conditions(),
+        Subject::Single(_) => Vec::new(),
+    };
+    let shown = conditions.iter().map(|one| if trusted { json!(one) } else { json!({ "type": one.kind }) });
+    answer::json(StatusCode::OK, &json!({ "conditions": shown.collect::<Vec<_>>() }))
+}
 
 pub(super) fn version() -> Response {
     answer::text(format!("{{\"version\":\"{}\", \"built\":\"unknown\"}}", env!("CARGO_PKG_VERSION")))
@@ -194,6 +208,11 @@ fn own_metrics(app: &App) -> String {
     let mut text = gauge("weir_store_revision", "Revisions of the desired state.", sizes.revision);
     text +=
         &gauge("weir_store_journal_bytes", "Bytes of the journal since its snapshot.", sizes.journal_bytes);
+    text += "# HELP weir_condition What a person should know about.\n# TYPE weir_condition gauge\n";
+    let kinds: BTreeSet<_> = streams.service.conditions().iter().map(|condition| condition.kind).collect();
+    for kind in kinds {
+        text += &format!("weir_condition{{type=\"{kind}\"}} 1\n");
+    }
     text +=
         &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
     text

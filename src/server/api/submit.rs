@@ -171,17 +171,16 @@ impl Streams {
             refuse_lints(lints.iter().map(ToString::to_string).collect())?;
         }
         readable?;
+        Ok(self.resource_ready(key, kind, text, chilled))
+    }
+
+    /// Makes the checked text of a resource ready to be built.
+    pub(crate) fn resource_ready(&self, key: Key, kind: Kind, text: Text, chilled: bool) -> Submission {
         let (runtime, node, id) = (self.runtime.clone(), text.node, key.id.to_string());
         let fingerprint = fingerprint(canonical(&text.bare).as_bytes());
         let build = Box::new(move || runtime.resource(kind, &id, &node));
-        Ok(Submission {
-            key,
-            format: format(&text.source),
-            text: text.source,
-            chilled,
-            fingerprint,
-            build: Some(build),
-        })
+        let format = format(&text.source);
+        Submission { key, format, text: text.source, chilled, fingerprint, build: Some(build) }
     }
 
     /// Makes a checked text ready to be built.

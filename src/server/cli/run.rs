@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{App, Subject, reserved},
     http::{Host, Server, listener},
-    resource_files::ResourceFiles,
+    resource_files,
     serve::{serve, settings, signal},
     telemetry::start::{start, start_beside_data},
 };
@@ -102,8 +102,7 @@ async fn until_end(
         http: Arc::new(host.clone()),
         strict: service.strict,
     });
-    let mut resources = ResourceFiles::new(&service.resources, &args.extra.resources, data.clone());
-    resources.scan(&engine, lookup, global.chilled)?;
+    resource_files::install(&service.resources, &args.extra.resources, &engine, lookup, global.chilled)?;
     let built = {
         let _entered = data.enter();
         engine.build("", stream, &HashMap::new())

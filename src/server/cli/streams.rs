@@ -5,13 +5,16 @@ use super::{
     args::StreamsArgs,
     environment::Variables,
     source::{assignments, failed, read, report},
+    walk::text,
 };
 use crate::{
     serve::{Parts, run as serve},
     telemetry::start::start,
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
-use weir_config::{LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set};
+use weir_config::{
+    LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set, tokens,
+};
 use weir_core::registry::Registry;
 
 /// Where the server listens unless it is told otherwise: nobody else can reach it.
@@ -21,7 +24,7 @@ const ADDRESS: &str = "127.0.0.1:4195";
 pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) -> Result<ExitCode, String> {
     let variables = Variables::read(&global.env_file)?;
     let lookup = move |name: &str| variables.get(name);
-    let (written, lints) = service_config(global, args, &registry, &lookup)?;
+    let (written, bare, lints) = service_config(global, args, &registry, &lookup)?;
     let mut config = ServiceConfig::read(&written, &registry)
         .map_err(|error| format!("configuration file read error: {error}"))?;
     if written.at(&["http", "address"]).is_none() {
@@ -38,6 +41,8 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         registry,
         config,
         written,
+        bare,
+        config_path: args.observability.clone(),
         shown,
         resource_files: args.extra.resources.clone(),
         paths: args.paths.clone(),
@@ -51,13 +56,13 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The service's config as written, edits applied, and what is wrong with it.
+/// The service's config as written, edits applied, the same with its variables unexpanded, and what is wrong with it.
 fn service_config(
     global: &Global,
     args: &StreamsArgs,
     registry: &Registry,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<(Node, Vec<String>), String> {
+) -> Result<(Node, Node, Vec<String>), String> {
     let path = args.observability.as_deref();
     let mut source = read(path, lookup)?;
     if let Some(missing) = &source.missing
@@ -66,11 +71,16 @@ fn service_config(
         return Err(failed(path.unwrap_or_default(), missing));
     }
     let lints = source.lint(sections::SERVICE, registry, LintOptions::default(), false);
+    let mut bare = match path {
+        Some(path) => tokens::parse(&text(path)?).map_err(|error| failed(path, &error))?,
+        None => source.node.clone(),
+    };
     for assignment in assignments(&args.set) {
+        bare = set(&bare, assignment, sections::SERVICE, registry).unwrap_or(bare);
         source.node = set(&source.node, assignment, sections::SERVICE, registry).map_err(|error| {
             format!("configuration file read error: failed to set '{assignment}': {error}")
         })?;
     }
     let place = |lint: &dyn std::fmt::Display| format!("{}{lint}", path.unwrap_or_default());
-    Ok((source.node, lints.iter().map(|lint| place(lint)).collect()))
+    Ok((source.node, bare, lints.iter().map(|lint| place(lint)).collect()))
 }
