@@ -16,3 +16,4 @@ mod http;
 mod places;
 mod recorded;
 mod survival;
+mod watch;
