@@ -199,16 +199,16 @@ impl Walk<'_> {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
-                self.complain(folder, format!("cannot be read: {error}; its streams are kept as they are"));
+                self.complain(folder, &format!("cannot be read: {error}; its streams are kept as they are"));
                 self.found.facts.insert(folder.to_owned(), Fact::Missing);
                 return;
             }
         };
         if above.contains(&identity) {
-            return self.complain(folder, "is a link to a folder above it, and is left out".into());
+            return self.complain(folder, "is a link to a folder above it, and is left out");
         }
         if above.len() >= MAX_DEPTH {
-            return self.complain(folder, format!("lies deeper than {MAX_DEPTH} folders, and is left out"));
+            return self.complain(folder, &format!("lies deeper than {MAX_DEPTH} folders, and is left out"));
         }
         self.found.folders.insert(folder.to_owned(), identity);
         above.push(identity);
@@ -236,7 +236,7 @@ impl Walk<'_> {
         above.pop();
     }
 
-    fn complain(&mut self, folder: &Path, text: String) {
+    fn complain(&mut self, folder: &Path, text: &str) {
         self.found.complaints.insert(folder.to_owned(), format!("Folder {} {text}", folder.display()));
     }
 }
@@ -254,12 +254,11 @@ pub(crate) fn first_of_each(files: Vec<StreamFile>) -> (Vec<StreamFile>, Vec<(St
     let (mut first, mut doubles) = (Vec::with_capacity(files.len()), Vec::new());
     let mut seen: HashMap<String, PathBuf> = HashMap::with_capacity(files.len());
     for file in files {
-        match seen.get(&file.id) {
-            Some(other) => doubles.push((file, other.clone())),
-            None => {
-                seen.insert(file.id.clone(), file.path.clone());
-                first.push(file);
-            }
+        if let Some(other) = seen.get(&file.id) {
+            doubles.push((file, other.clone()));
+        } else {
+            seen.insert(file.id.clone(), file.path.clone());
+            first.push(file);
         }
     }
     (first, doubles)
@@ -272,7 +271,10 @@ pub(crate) fn member(streams: &Streams, file: &StreamFile, fact: Option<&Fact>, 
         Some(Fact::Odd(reason)) => Err(reason.clone()),
         _ => read(&file.path),
     };
-    let hash = fingerprint(bytes.as_ref().map_or_else(|reason| reason.as_bytes(), |bytes| bytes));
+    let hash = match &bytes {
+        Ok(bytes) => fingerprint(bytes),
+        Err(reason) => fingerprint(reason.as_bytes()),
+    };
     let owner = Owner::File { path: path.clone(), hash: hash.clone() };
     let stored = streams.service.stored(&key);
     // What was accepted once is neither parsed nor linted again.

@@ -337,10 +337,8 @@ impl StreamFiles {
         texts.sort_unstable();
         let more = texts.len().saturating_sub(SHOWN);
         texts.truncate(SHOWN);
-        let mut message = texts.join("; ");
-        if more > 0 {
-            message += &format!("; and {more} more");
-        }
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let message = texts.join("; ") + &more;
         streams.service.raise("FilesLeftOut", Some(message).filter(|message| !message.is_empty()));
     }
 

@@ -210,9 +210,7 @@ fn own_metrics(app: &App) -> String {
         &gauge("weir_store_journal_bytes", "Bytes of the journal since its snapshot.", sizes.journal_bytes);
     text += "# HELP weir_condition What a person should know about.\n# TYPE weir_condition gauge\n";
     let kinds: BTreeSet<_> = streams.service.conditions().iter().map(|condition| condition.kind).collect();
-    for kind in kinds {
-        text += &format!("weir_condition{{type=\"{kind}\"}} 1\n");
-    }
+    text.extend(kinds.iter().map(|kind| format!("weir_condition{{type=\"{kind}\"}} 1\n")));
     text +=
         &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
     text
