@@ -52,7 +52,7 @@ static LOGGER: &[Field] = &[
 
 static LOG_FILE: &[Field] = &[
     Field::string("path", "The file; empty for none.").default("''"),
-    Field::bool("rotate", "Whether a new file is begun each day.").default("false"),
+    Field::bool("rotate", "Whether a new file is begun each day, and when one has 100 MiB.").default("false"),
     Field::int("rotate_max_age_days", "For how many days old files are kept; 0 for ever.").default("0"),
 ];
 

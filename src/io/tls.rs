@@ -5,9 +5,16 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use serde::Deserialize;
-use std::sync::{Arc, OnceLock};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 use weir_core::{build_error::BuildError, field::Field};
 
 /// How a client uses TLS.
@@ -166,13 +173,78 @@ pub(crate) fn client(config: &TlsConfig) -> Result<ClientConfig, BuildError> {
     }
 }
 
+/// How long a certificate is believed to be as it was before its files are looked at.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// The certificate of files in PEM, read again when these have changed.
+#[derive(Debug)]
+struct CertificateFiles {
+    certificate: String,
+    key: String,
+    held: Mutex<Held>,
+}
+
+/// A certificate, and the state of its files when they were read.
+#[derive(Debug)]
+struct Held {
+    certified: Arc<CertifiedKey>,
+    marks: [Option<Mark>; 2],
+    looked: Instant,
+}
+
+/// What tells that a file is another than before: its change, length and number.
+type Mark = (i64, i64, u64, u64);
+
+impl CertificateFiles {
+    fn new(certificate: &str, key: &str) -> Result<Self, BuildError> {
+        let marks = [mark(certificate), mark(key)];
+        let held = Held { certified: certified(certificate, key)?, marks, looked: Instant::now() };
+        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), held: Mutex::new(held) })
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.looked.elapsed() >= LOOK_AFTER {
+            held.looked = Instant::now();
+            let marks = [mark(&self.certificate), mark(&self.key)];
+            if marks != held.marks {
+                held.marks = marks;
+                match certified(&self.certificate, &self.key) {
+                    Ok(certified) => {
+                        held.certified = certified;
+                        tracing::info!("Certificate {} was read again", self.certificate);
+                    }
+                    // Half of a pair may have been written: the old one serves until both fit.
+                    Err(error) => tracing::warn!("The old certificate stays in use: {error}"),
+                }
+            }
+        }
+        Arc::clone(&held.certified)
+    }
+}
+
+impl ResolvesServerCert for CertificateFiles {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+fn mark(path: &str) -> Option<Mark> {
+    let known = std::fs::metadata(path).ok()?;
+    Some((known.ctime(), known.ctime_nsec(), known.len(), known.ino()))
+}
+
+fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, BuildError> {
+    let (chain, key) = file_chain(certificate, key)?;
+    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| failed(&error))
+}
+
 /// A server's TLS, of files in PEM.
 pub(crate) fn server(certificate: &str, key: &str) -> Result<ServerConfig, BuildError> {
-    let (chain, key) = file_chain(certificate, key)?;
-    ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| failed(&error))
+    let files = CertificateFiles::new(certificate, key)?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| failed(&error))?;
+    Ok(builder.with_no_client_auth().with_cert_resolver(Arc::new(files)))
 }
 
 /// The TLS of an HTTP server, of files in PEM.

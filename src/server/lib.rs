@@ -7,6 +7,7 @@ mod http;
 mod resource_files;
 mod runtime;
 mod serve;
+mod systemd;
 mod telemetry;
 mod watch;
 

@@ -147,10 +147,15 @@ pub(crate) fn install(
     }
 }
 
-/// Where resource files are.
+/// Where named files are, such as those of resources.
 pub(crate) struct Places(Vec<String>);
 
 impl Places {
+    /// Those that arguments stand for.
+    pub(crate) fn new(arguments: Vec<String>) -> Self {
+        Self(arguments)
+    }
+
     /// Looks at all of them.
     pub(crate) fn find(&self) -> Found {
         let mut found = Found::default();
@@ -189,7 +194,7 @@ impl ResourceFiles {
         let (facts, complaints) = (Facts::new(), HashSet::new());
         Ok(Self {
             own: Arc::new(own),
-            places: Arc::new(Places(arguments.to_vec())),
+            places: Arc::new(Places::new(arguments.to_vec())),
             chilled,
             facts,
             complaints,

@@ -7,6 +7,8 @@ use crate::{
     http::{Host, Limits, Server, auth, cors, listener},
     resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
+    systemd::{self, READY, STOPPING},
+    telemetry::renames::Renames,
     watch::{StreamFiles, watch},
 };
 use std::{
@@ -16,9 +18,10 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Handle;
+use tokio_rustls::rustls;
 use weir_config::{
     Node,
-    service::{Resources, ServiceConfig},
+    service::{Http, Resources, ServiceConfig},
 };
 use weir_control::{
     Options,
@@ -78,9 +81,6 @@ pub(crate) fn settings(
     api: bool,
 ) -> Result<Settings, String> {
     let http = &config.http;
-    if !http.cert_file.is_empty() || !http.key_file.is_empty() {
-        return Err("http.cert_file: TLS is not available yet; serve behind a proxy that ends TLS".into());
-    }
     let basic = &http.basic_auth;
     let auth = if basic.enabled {
         Some(auth::BasicAuth::new(&auth::Settings {
@@ -98,7 +98,9 @@ pub(crate) fn settings(
         Some("none") => MetricsForm::None,
         _ => MetricsForm::Prometheus,
     };
+    let mapping = config.metrics.get("mapping").and_then(Node::as_str).unwrap_or_default();
     Ok(Settings {
+        renames: Renames::new(mapping)?.map(Arc::new),
         root_path: http.root_path.clone(),
         api,
         cors: cors::Rules::new(http.cors.enabled, &http.cors.allowed_origins)?,
@@ -110,11 +112,30 @@ pub(crate) fn settings(
     })
 }
 
+/// The TLS of the service's own listener, if it is configured; its certificates are read again when they change.
+pub(crate) fn own_tls(http: &Http) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
+    match (http.cert_file.as_str(), http.key_file.as_str()) {
+        ("", "") => Ok(None),
+        (certificate, key) if certificate.is_empty() || key.is_empty() => {
+            Err("http.cert_file and http.key_file must be set together, or not at all".into())
+        }
+        (certificate, key) => {
+            weir_io::tls::http_server(certificate, key).map(Some).map_err(|error| format!("http.{error}"))
+        }
+    }
+}
+
 /// A listener for an app; its real address is logged.
-pub(crate) fn serve(app: Arc<App>, socket: TcpListener, runtime: &Handle) -> Result<Server, String> {
-    let server = Server::start(socket, app, Limits::default(), None, runtime)
+pub(crate) fn serve(
+    app: Arc<App>,
+    socket: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    runtime: &Handle,
+) -> Result<Server, String> {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = Server::start(socket, app, Limits::default(), tls, runtime)
         .map_err(|error| format!("the HTTP server cannot start: {error}"))?;
-    tracing::info!("Listening for HTTP requests at: http://{}", server.address());
+    tracing::info!("Listening for HTTP requests at: {scheme}://{}", server.address());
     Ok(server)
 }
 
@@ -139,6 +160,14 @@ fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
     Committer::start(opened).map_err(|error| format!("the committer cannot start: {error}"))
 }
 
+/// Lets this process open as many files as the system grants: ten thousand streams need more than the usual 1,024.
+pub(crate) fn raise_limits() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "Raised the limit of open files"),
+        Err(error) => tracing::warn!("The limit of open files cannot be raised: {error}"),
+    }
+}
+
 /// Runs streams mode until a signal comes. The streams run on threads of their own; everything else on this one.
 pub(crate) fn run(parts: &Parts) -> Result<(), String> {
     let files = StreamFiles::new(Sources::new(&parts.paths)?, parts.chilled);
@@ -149,11 +178,13 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
     };
     let resources = ResourceFiles::new(own, &parts.resource_files, parts.chilled)?;
     let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api)?;
+    let tls = own_tls(&parts.config.http)?;
     let socket = if parts.config.http.enabled {
         Some(listener::bind(&parts.config.http.address).map_err(|error| error.to_string())?)
     } else {
         None
     };
+    raise_limits();
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
     let data = tokio::runtime::Builder::new_multi_thread()
         .thread_name("weir-streams")
@@ -171,7 +202,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
     let ended = control.block_on(until_signal(
         parts,
         settings,
-        socket,
+        (socket, tls),
         (resources, files),
         data.handle(),
         &committer,
@@ -185,7 +216,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
 async fn until_signal(
     parts: &Parts,
     mut settings: Settings,
-    socket: Option<TcpListener>,
+    (socket, tls): (Option<TcpListener>, Option<Arc<rustls::ServerConfig>>),
     (mut resources, mut files): (ResourceFiles, StreamFiles),
     data: &Handle,
     committer: &Committer,
@@ -216,17 +247,20 @@ async fn until_signal(
     settings.guarded = settings.guarded && !loopback;
     let watched = streams.clone();
     let app = Arc::new(App::new(engine, host, Subject::Streams(streams), settings));
-    let server = socket.map(|socket| serve(Arc::clone(&app), socket, &Handle::current())).transpose()?;
+    let server = socket.map(|socket| serve(Arc::clone(&app), socket, tls, &Handle::current())).transpose()?;
     let watching = async {
         if parts.watch {
             watch(&watched, resources, files).await;
         }
         std::future::pending::<()>().await;
     };
+    systemd::tell(READY);
     tokio::select! {
         () = watching => {}
+        () = systemd::live() => {}
         signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
     }
+    systemd::tell(STOPPING);
     let delay = parts.config.shutdown_delay.0;
     if !delay.is_zero() {
         // A second signal cuts the wait short.

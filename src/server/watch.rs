@@ -4,7 +4,7 @@
 use crate::{
     api::Streams,
     files::{Fact, Facts, Found, Identity, Sources, StreamFile, first_of_each, member},
-    resource_files::ResourceFiles,
+    resource_files::{Places, ResourceFiles},
 };
 use notify::{RecursiveMode, Watcher};
 use std::{
@@ -381,6 +381,20 @@ async fn read_all(
         members.extend(share.await.map_err(|error| error.to_string())?);
     }
     Ok(members)
+}
+
+/// Waits until files differ from how they were taken over, and have come to rest.
+pub(crate) async fn changed(places: &Arc<Places>, taken: &mut Facts) {
+    let mut settling = Settling::default();
+    loop {
+        sleep(PAUSE).await;
+        let places = Arc::clone(places);
+        let Ok(found) = tokio::task::spawn_blocking(move || places.find()).await else { continue };
+        if matches!(settling.look(Instant::now(), &found.facts, taken), Verdict::Take(_)) {
+            *taken = found.facts;
+            return;
+        }
+    }
 }
 
 /// Watches the files of resources and streams for ever.

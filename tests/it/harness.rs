@@ -90,6 +90,12 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// What to start the program with, such as `strace …`.
     pub(crate) through: Vec<String>,
+    /// The service's config of HTTP in place of one that takes any port.
+    pub(crate) own_http: Option<String>,
+    /// Whether no state folder is named.
+    pub(crate) without_state: bool,
+    /// Variables of its environment.
+    pub(crate) env: Vec<(&'static str, String)>,
     /// Whether it also has the components of `faults.rs`.
     pub(crate) faulty: bool,
 }
@@ -114,7 +120,8 @@ impl Server {
 
     /// A server whose files lie in `folder`, its state in `folder/state`.
     pub(crate) fn inside(folder: TempDir, setup: Setup) -> Self {
-        let text = format!("http:\n  address: 127.0.0.1:0\nlogger:\n  level: INFO\n{}\n", setup.config);
+        let http = setup.own_http.as_deref().unwrap_or("http:\n  address: 127.0.0.1:0\n");
+        let text = format!("{http}logger:\n  level: INFO\n{}\n", setup.config);
         fs::write(folder.path().join("service.yaml"), text).unwrap();
         let process = launch(folder.path(), &setup, 0);
         let mut server = Self { folder, process, address: ([127, 0, 0, 1], 0).into(), setup, starts: 0 };
@@ -127,7 +134,9 @@ impl Server {
         let process = &mut self.process;
         self.address = eventually("the server listens", PATIENCE, || {
             let text = fs::read_to_string(&log).unwrap_or_default();
-            if let Some((_, rest)) = text.split_once("Listening for HTTP requests at: http://") {
+            if let Some((_, rest)) = text.split_once("Listening for HTTP requests at: http")
+                && let Some((_, rest)) = rest.split_once("://")
+            {
                 let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'))?;
                 return rest.get(..end)?.parse().ok();
             }
@@ -242,7 +251,10 @@ impl Server {
 fn launch(folder: &Path, setup: &Setup, start: usize) -> Process {
     let log = File::create(folder.join(format!("log.{start}"))).unwrap();
     let mut words = setup.through.clone();
-    let mut args = ["streams", "-o", "service.yaml", "--state", "state"].map(str::to_owned).to_vec();
+    let mut args = ["streams", "-o", "service.yaml"].map(str::to_owned).to_vec();
+    if !setup.without_state {
+        args.push("--state=state".to_owned());
+    }
     args.extend_from_slice(&setup.args);
     let mut command;
     if setup.faulty {
@@ -252,6 +264,7 @@ fn launch(folder: &Path, setup: &Setup, start: usize) -> Process {
         command = Command::new(&words[0]);
         command.args(&words[1..]).args(&args);
     }
+    command.envs(setup.env.iter().map(|(name, value)| (*name, value)));
     command.current_dir(folder).stdout(log.try_clone().unwrap()).stderr(log);
     Process::start(&mut command)
 }

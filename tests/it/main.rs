@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 #![expect(clippy::disallowed_types, reason = "the program under test runs by the real clock")]
 
+mod alone;
 mod behaviour;
 mod chaos;
 mod contract;

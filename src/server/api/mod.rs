@@ -16,7 +16,9 @@ pub(crate) use submit::{Refusal, Text};
 use crate::{
     http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
     runtime::{Lookup, Runtime},
+    telemetry::renames::Renames,
 };
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::StatusCode;
 use routes::Endpoint;
@@ -48,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<BasicAuth>,
     /// The form of `/metrics` and `/stats`.
     pub(crate) metrics: MetricsForm,
+    /// What metrics are called.
+    pub(crate) renames: Option<Arc<Renames>>,
     /// Whether the config asked for metrics, so that `/endpoints` lists them.
     pub(crate) metrics_listed: bool,
     /// The config for `/debug/config`, if it is served.
@@ -72,7 +76,7 @@ pub(crate) enum Subject {
     /// Many streams.
     Streams(Streams),
     /// The one of `run`.
-    Single(weir_engine::View),
+    Single(Arc<ArcSwap<weir_engine::View>>),
 }
 
 /// Everything that answers requests.
@@ -161,13 +165,15 @@ impl App {
             (Endpoint::Version, _) => service::version(),
             (Endpoint::Endpoints, _) => service::endpoints(self).await,
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
-            (Endpoint::Ready, Subject::Single(single)) => service::single_ready(single),
+            (Endpoint::Ready, Subject::Single(single)) => service::single_ready(&single.load()),
             (Endpoint::Metrics, _) => service::metrics(self),
             (Endpoint::DebugJson, _) => service::debug_json(self.settings.debug.as_ref()),
             (Endpoint::DebugYaml, _) => service::debug_yaml(self.settings.debug.as_ref()),
             (Endpoint::Streams, Subject::Streams(streams)) => streams.collection(&request).await,
             (Endpoint::Stream, Subject::Streams(streams)) => streams.stream(name(0), &request).await,
-            (Endpoint::StreamStats, Subject::Streams(streams)) => streams.stats(name(0), &request),
+            (Endpoint::StreamStats, Subject::Streams(streams)) => {
+                streams.stats(name(0), &request, self.settings.renames.as_deref())
+            }
             (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)).await,
             (Endpoint::Resource, Subject::Streams(streams)) => {
                 streams.resource(name(0), name(1), &request).await

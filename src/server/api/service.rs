@@ -7,7 +7,7 @@ use super::{
 use crate::{
     http::{TEXT, not_found},
     runtime::RunningStream,
-    telemetry::metrics::{Group, json as metrics_json, prometheus},
+    telemetry::metrics::{Group, json as metrics_json, prometheus, renamed},
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -60,7 +60,8 @@ pub(super) async fn endpoints(app: &App) -> Response {
             Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
                 app.settings.api && matches!(app.subject, Subject::Streams(_))
             }
-            Endpoint::StreamReady => false,
+            // The reference's list is the contract.
+            Endpoint::StreamReady | Endpoint::Livez => false,
             _ => true,
         };
         if listed {
@@ -170,7 +171,9 @@ impl Streams {
 fn groups(app: &App) -> Vec<Group> {
     let resources = app.engine.resources.series();
     match &app.subject {
-        Subject::Single(single) => vec![Group::new(None, resources), Group::new(None, single.metrics.all())],
+        Subject::Single(single) => {
+            vec![Group::new(None, resources), Group::new(None, single.load().metrics.all())]
+        }
         Subject::Streams(streams) => {
             let mut groups = vec![Group::new(Some(Arc::from("")), resources)];
             for view in streams.service.list(Kind::Stream) {
@@ -185,11 +188,18 @@ fn groups(app: &App) -> Vec<Group> {
 
 pub(super) fn metrics(app: &App) -> Response {
     if app.settings.metrics == MetricsForm::Json {
-        return answer::json(StatusCode::OK, &metrics_json(&groups(app), None));
+        return answer::json(
+            StatusCode::OK,
+            &metrics_json(&groups(app), None, app.settings.renames.as_deref()),
+        );
     }
     let (to, pieces) = mpsc::channel(PIECES);
     // Ends with the client's connection, which drops the receiver.
-    tokio::spawn(prometheus(groups(app), own_metrics(app), to));
+    let (groups, own) = (groups(app), own_metrics(app));
+    match app.settings.renames.clone() {
+        None => tokio::spawn(prometheus(groups, own, to)),
+        Some(renames) => tokio::spawn(async move { renamed(groups, &renames, own, to).await }),
+    };
     let mut response = Response::new(StatusCode::OK, "");
     response
         .headers

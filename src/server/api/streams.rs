@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     runtime::RunningStream,
-    telemetry::metrics::{Group, json as metrics_json},
+    telemetry::{
+        metrics::{Group, json as metrics_json},
+        renames::Renames,
+    },
 };
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -138,7 +141,7 @@ impl Streams {
     }
 
     /// `/streams/{id}/stats`
-    pub(super) fn stats(&self, id: &str, request: &Request) -> Response {
+    pub(super) fn stats(&self, id: &str, request: &Request, renames: Option<&Renames>) -> Response {
         if request.method != Method::GET {
             return answer::verb(&request.method);
         }
@@ -146,6 +149,6 @@ impl Streams {
         let metrics = crate::runtime::metrics(self.service.running(&view.key).as_ref());
         let groups: Vec<Group> =
             metrics.iter().map(|metrics| Group::new(Some(Arc::clone(&view.key.id)), metrics.all())).collect();
-        answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.activity(&view).1)))
+        answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.activity(&view).1), renames))
     }
 }

@@ -97,6 +97,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: TemplateVerb,
     },
+    /// Prints a script that completes commands and flags in a shell.
+    #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Looks after a state folder at rest.
     State {
         /// What to do.
@@ -110,6 +116,9 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     /// The config.
     pub(crate) config: Vec<String>,
+    /// Watches the config and the files of resources: the stream is replaced when they change.
+    #[arg(short, long)]
+    pub(crate) watcher: bool,
     /// Sets a field of the config: `input.generate.count=5`. May be repeated.
     #[arg(short, long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
@@ -299,5 +308,25 @@ pub(crate) enum StateVerb {
         /// The folder.
         #[arg(default_value = "./state")]
         folder: String,
+    },
+    /// Writes everything in it as lines of JSON.
+    #[command(after_help = "Example:\n  weir state export ./state > backup.jsonl")]
+    Export {
+        /// The folder.
+        #[arg(default_value = "./state")]
+        folder: String,
+        /// The file to write; standard output without one.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Reads what was exported into a folder that holds nothing yet.
+    #[command(after_help = "Example:\n  weir state import ./state < backup.jsonl")]
+    Import {
+        /// The folder.
+        #[arg(default_value = "./state")]
+        folder: String,
+        /// The file to read; standard input without one.
+        #[arg(short, long, value_name = "FILE")]
+        input: Option<PathBuf>,
     },
 }

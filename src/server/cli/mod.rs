@@ -21,7 +21,7 @@ mod walk;
 pub(crate) use args::Global;
 
 use args::{Cli, Command, StateVerb, TemplateVerb, Templates};
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use environment::Variables;
 use std::{ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
 use weir_core::registry::{Registry, Table};
@@ -79,7 +79,16 @@ fn perform(cli: Cli, further: &[Table]) -> Result<ExitCode, String> {
             let registry = registry(&args.templates)?;
             exit(template::lint(&args, &registry, &mut std::io::stdout()))
         }
-        Command::State { verb: StateVerb::Check { folder } } => state::check(&folder),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "weir", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::State { verb } => match verb {
+            StateVerb::Check { folder } => state::check(&folder),
+            StateVerb::Export { folder, output } => state::export(&folder, output.as_deref()),
+            StateVerb::Import { folder, input } => state::import(&folder, input.as_deref()),
+        },
     }
 }
 

@@ -9,17 +9,24 @@ use super::{
 use crate::{
     api::{App, Subject, reserved},
     http::{Host, Server, listener},
-    resource_files,
-    serve::{serve, settings, signal},
+    resource_files::{self, Places},
+    serve::{own_tls, raise_limits, serve, settings, signal},
     telemetry::start::{start, start_beside_data},
+    watch::changed,
 };
+use arc_swap::ArcSwap;
 use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Handle};
 use weir_config::{
-    LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set, stream::StreamConfig,
+    LintOptions, Node,
+    normalise::normalise,
+    sections,
+    service::{Http, ServiceConfig},
+    set::set,
+    stream::StreamConfig,
 };
 use weir_core::{pipe::Pipes, registry::Registry};
-use weir_engine::{End, Engine, Resources};
+use weir_engine::{End, Engine, Resources, Stream};
 
 /// How long answers under way may take when the stream has ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -47,12 +54,14 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
         tracing::info!(path, "Running main config from specified file");
     }
     report(&lints, global.chilled)?;
+    raise_limits();
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
     let data =
         Builder::new_multi_thread().thread_name("weir-streams").enable_all().build().map_err(threads)?;
     let control = Builder::new_current_thread().enable_all().build().map_err(threads)?;
     let config = Config { node, stream, service };
-    let ended = control.block_on(until_end(global, args, &config, registry, &lookup, data.handle()));
+    let started = Started { global, args, path, registry, lookup: &lookup };
+    let ended = control.block_on(until_end(&started, &config, data.handle()));
     data.shutdown_timeout(Duration::from_millis(100));
     ended
 }
@@ -85,46 +94,103 @@ struct Config {
     service: ServiceConfig,
 }
 
-async fn until_end(
-    global: &Global,
-    args: &RunArgs,
-    Config { node, stream, service }: &Config,
+/// What the command was started with.
+struct Started<'a> {
+    global: &'a Global,
+    args: &'a RunArgs,
+    path: Option<&'a str>,
     registry: Arc<Registry>,
-    lookup: &dyn Fn(&str) -> Option<String>,
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Started<'_> {
+    fn install_resources(
+        &self,
+        service: &ServiceConfig,
+        engine: &Engine,
+        data: &Handle,
+    ) -> Result<(), String> {
+        // What is replaced is closed where its streams run.
+        let _entered = data.enter();
+        let files = &self.args.extra.resources;
+        resource_files::install(&service.resources, files, engine, self.lookup, self.global.chilled)
+    }
+
+    /// The stream of the config as it is written now.
+    fn read_again(&self, engine: &Engine, data: &Handle) -> Result<Stream, String> {
+        let (node, lints) = read_config(&self.args.set, self.path, &self.registry, self.lookup)?;
+        report(&lints, self.global.chilled)?;
+        let failed = |error: &dyn std::fmt::Display| failed(self.path.unwrap_or_default(), error);
+        let stream = StreamConfig::read(&node, &self.registry).map_err(|error| failed(&error))?;
+        let service = ServiceConfig::read(&node, &self.registry).map_err(|error| failed(&error))?;
+        self.install_resources(&service, engine, data)?;
+        build(engine, &stream, data)
+    }
+
+    /// The files that are watched.
+    fn places(&self) -> Arc<Places> {
+        let config = self.path.map(str::to_owned).into_iter();
+        Arc::new(Places::new(config.chain(self.args.extra.resources.iter().cloned()).collect()))
+    }
+}
+
+fn build(engine: &Engine, config: &StreamConfig, data: &Handle) -> Result<Stream, String> {
+    let _entered = data.enter();
+    engine.build("", config, &HashMap::new()).map_err(|error| error.to_string())
+}
+
+async fn until_end(
+    started: &Started<'_>,
+    Config { node, stream, service }: &Config,
     data: &Handle,
 ) -> Result<ExitCode, String> {
     let host = Host::new(false, Box::new(reserved));
     host.run_listeners_on(data.clone());
     let engine = Arc::new(Engine {
-        registry: Arc::clone(&registry),
+        registry: Arc::clone(&started.registry),
         resources: Resources::default(),
         pipes: Arc::new(Pipes::default()),
         http: Arc::new(host.clone()),
         strict: service.strict,
     });
-    resource_files::install(&service.resources, &args.extra.resources, &engine, lookup, global.chilled)?;
-    let built = {
-        let _entered = data.enter();
-        engine.build("", stream, &HashMap::new())
-    };
-    let built = built.map_err(|error| format!("service closing due to: {error}"))?;
-    let claims = host.claims("");
-    let view = built.view().clone();
-    let shown = normalise(node, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
+    let (places, mut taken) = (started.places(), started.places().find().facts);
+    started.install_resources(service, &engine, data)?;
+    let built = build(&engine, stream, data).map_err(|error| format!("service closing due to: {error}"))?;
+    let mut claims = host.claims("");
+    let view = Arc::new(ArcSwap::from_pointee(built.view().clone()));
+    let shown = normalise(node, sections::SERVICE, &started.registry).map_err(|error| error.to_string())?;
     let settings = settings(service, node, &shown, false)?;
-    let app = Arc::new(App::new(engine, host, Subject::Single(view), settings));
-    let server = if service.http.enabled { http(&app, &service.http.address) } else { None };
-    let running = built.start(data);
+    let subject = Subject::Single(Arc::clone(&view));
+    let app = Arc::new(App::new(Arc::clone(&engine), host.clone(), subject, settings));
+    let server = if service.http.enabled { http(&app, &service.http) } else { None };
+    let mut running = built.start(data);
     let timeout = service.shutdown_timeout.0;
-    let end = tokio::select! {
-        end = running.wait() => end,
-        signal = signal() => {
-            tracing::info!("Received {}, the service is closing", signal?);
-            tokio::select! {
-                () = tokio::time::sleep(service.shutdown_delay.0) => {}
-                () = signal_again() => {}
+    let end = loop {
+        tokio::select! {
+            end = running.wait() => break end,
+            signal = signal() => {
+                tracing::info!("Received {}, the service is closing", signal?);
+                tokio::select! {
+                    () = tokio::time::sleep(service.shutdown_delay.0) => {}
+                    () = signal_again() => {}
+                }
+                break running.stop(timeout).await;
             }
-            running.stop(timeout).await
+            () = changed(&places, &mut taken), if started.args.watcher => {
+                match started.read_again(&engine, data) {
+                    // A bad edit changes nothing.
+                    Err(error) => tracing::error!("The changed config is refused: {error}"),
+                    Ok(next) => {
+                        tracing::info!("The config has changed: its stream is replaced");
+                        let next_claims = host.claims("");
+                        running.stop(timeout).await;
+                        view.store(Arc::new(next.view().clone()));
+                        next_claims.start();
+                        claims = host.claims("");
+                        running = next.start(data);
+                    }
+                }
+            }
         }
     };
     drop(claims);
@@ -145,9 +211,10 @@ async fn signal_again() {
 }
 
 /// The service's own HTTP server: without it the stream runs all the same.
-fn http(app: &Arc<App>, address: &str) -> Option<Server> {
-    let served = listener::bind(address)
-        .map_err(|error| error.to_string())
-        .and_then(|socket| serve(Arc::clone(app), socket, &Handle::current()));
+fn http(app: &Arc<App>, config: &Http) -> Option<Server> {
+    let served = own_tls(config).and_then(|tls| {
+        let socket = listener::bind(&config.address).map_err(|error| error.to_string())?;
+        serve(Arc::clone(app), socket, tls, &Handle::current())
+    });
     served.map_err(|error| tracing::error!("HTTP server error: {error}")).ok()
 }

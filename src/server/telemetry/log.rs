@@ -1,11 +1,13 @@
 //! Log lines as logfmt or JSON, in the reference's layout.
 
+use super::limit::Limiter;
 use serde_json::{Map, Value};
 use std::{
     fmt::Write as _,
     io::Write as _,
     sync::{Mutex, PoisonError},
 };
+use tokio::time::Instant;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -57,12 +59,12 @@ pub(crate) fn level(text: &str) -> Option<Level> {
 /// Writes each event as one line.
 pub(crate) struct Lines {
     config: LogConfig,
-    to: Mutex<Box<dyn std::io::Write + Send>>,
+    to: Mutex<(Box<dyn std::io::Write + Send>, Limiter)>,
 }
 
 impl Lines {
     pub(crate) fn new(config: LogConfig, to: Box<dyn std::io::Write + Send>) -> Self {
-        Self { config, to: Mutex::new(to) }
+        Self { config, to: Mutex::new((to, Limiter::default())) }
     }
 
     fn line(&self, level: Level, fields: Map<String, Value>) -> String {
@@ -126,10 +128,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields(Map::new());
         event.record(&mut fields);
-        let line = self.line(*event.metadata().level(), fields.0);
-        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let (to, limiter) = &mut *locked;
+        let mut lines = String::new();
+        for (level, fields) in limiter.admit(*event.metadata().level(), fields.0, Instant::now()) {
+            lines += &self.line(level, fields);
+        }
         // A log that cannot be written must not stop what it tells about.
-        drop(to.write_all(line.as_bytes()).and_then(|()| to.flush()));
+        drop(to.write_all(lines.as_bytes()).and_then(|()| to.flush()));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Counters and timers as text: Prometheus and the reference's JSON.
 
+use super::renames::{Labels, Renames};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use weir_core::metrics::{Family, Series};
 
@@ -26,23 +27,48 @@ impl Group {
 
     /// The labels in alphabetical order: `label="",path="root.input",stream="a"`.
     fn labels(&self, series: &Series, own: &[(&str, &str)]) -> String {
-        let mut labels: BTreeMap<&str, &str> = own.iter().copied().collect();
-        labels.insert("label", &series.component.label);
-        labels.insert("path", &series.component.path);
-        if let Some(stream) = &self.stream {
-            labels.insert("stream", stream);
-        }
-        let mut text = String::new();
-        for (name, value) in labels {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            text.push_str(name);
-            text.push('=');
-            quote(value, &mut text);
-        }
-        text
+        written(&self.label_set(series, own))
     }
+
+    fn label_set<'a>(&'a self, series: &'a Series, own: &[(&'a str, &'a str)]) -> Labels<'a> {
+        let own = own.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let mut labels: Labels<'a> = own.collect();
+        labels.insert("label".into(), series.component.label.as_str().into());
+        labels.insert("path".into(), series.component.path.as_str().into());
+        if let Some(stream) = &self.stream {
+            labels.insert("stream".into(), (&**stream).into());
+        }
+        labels
+    }
+
+    /// A metric's name and labels as they are shown; `None` where it is not.
+    fn shown<'a>(
+        &'a self,
+        name: &'a str,
+        series: &'a Series,
+        own: &[(&'a str, &'a str)],
+        renames: Option<&Renames>,
+    ) -> Option<(Cow<'a, str>, String)> {
+        let labels = self.label_set(series, own);
+        let (name, labels) = match renames {
+            Some(renames) => renames.apply(name, labels)?,
+            None => (name.into(), labels),
+        };
+        Some((name, written(&labels)))
+    }
+}
+
+fn written(labels: &Labels<'_>) -> String {
+    let mut text = String::new();
+    for (name, value) in labels {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push('=');
+        quote(value, &mut text);
+    }
+    text
 }
 
 /// A text in quotes, as ASCII.
@@ -69,22 +95,24 @@ fn quote(text: &str, out: &mut String) {
 }
 
 /// Counters and timers as one flat object, as the reference's `json_api` shows them.
-pub(crate) fn json(groups: &[Group], uptime: Option<Duration>) -> Value {
+pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Value {
     let mut all = Map::new();
     for group in groups {
         for series in &group.series {
             for (index, (name, own)) in series.family.counters.iter().enumerate() {
-                let entry =
-                    all.entry(format!("{name}{{{}}}", group.labels(series, own))).or_insert_with(|| json!(0));
+                let Some((name, labels)) = group.shown(name, series, own, renames) else { continue };
+                let entry = all.entry(format!("{name}{{{labels}}}")).or_insert_with(|| json!(0));
                 // Of a resource that was replaced, both versions count.
                 *entry = json!(entry.as_u64().unwrap_or(0) + series.count(index));
             }
             let timer = series.family.timer;
-            if !timer.is_empty() {
+            if !timer.is_empty()
+                && let Some((timer, labels)) = group.shown(timer, series, &[], renames)
+            {
                 let quantile = |q: f64| series.timer().map_or(0, |timer| timer.quantile(q));
                 let shown: Map<String, Value> =
                     QUANTILES.iter().map(|(name, q)| ((*name).to_owned(), json!(quantile(*q)))).collect();
-                all.insert(format!("{timer}{{{}}}", group.labels(series, &[])), Value::Object(shown));
+                all.insert(format!("{timer}{{{labels}}}"), Value::Object(shown));
             }
         }
     }
@@ -136,7 +164,7 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
                     found.places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family))
                 {
                     if found.timer {
-                        summary(name, group, series, &mut text);
+                        summary(name, &group.labels(series, &[]), series, &mut text);
                         continue;
                     }
                     let own = series.family.counters.get(*index).map_or(&[][..], |(_, own)| own);
@@ -160,9 +188,51 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
     drop(to.send(text.into()).await);
 }
 
-fn summary(name: &str, group: &Group, series: &Series, text: &mut String) {
+/// The Prometheus text where a mapping decides on names: all of it is made before it can be sorted by these.
+pub(crate) async fn renamed(
+    groups: Vec<Group>,
+    renames: &Renames,
+    extra: String,
+    to: mpsc::Sender<bytes::Bytes>,
+) {
+    let mut counters: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut summaries: BTreeMap<String, String> = BTreeMap::new();
+    for group in &groups {
+        for series in &group.series {
+            for (index, (name, own)) in series.family.counters.iter().enumerate() {
+                if let Some((name, labels)) = group.shown(name, series, own, Some(renames)) {
+                    let samples = counters.entry(name.into_owned()).or_default();
+                    *samples.entry(labels).or_default() += series.count(index);
+                }
+            }
+            let timer = series.family.timer;
+            if !timer.is_empty()
+                && let Some((name, labels)) = group.shown(timer, series, &[], Some(renames))
+            {
+                let text = summaries.entry(name.clone().into_owned()).or_default();
+                summary(&name, &labels, series, text);
+            }
+        }
+    }
+    let mut text = extra;
+    for (name, samples) in counters {
+        let _written = writeln!(text, "# HELP {name} Weir counter metric\n# TYPE {name} counter");
+        for (labels, count) in samples {
+            let _written = writeln!(text, "{name}{{{labels}}} {count}");
+        }
+        if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
+            return;
+        }
+    }
+    for (name, samples) in summaries {
+        let _written = writeln!(text, "# HELP {name} Weir summary metric\n# TYPE {name} summary");
+        text.push_str(&samples);
+    }
+    drop(to.send(text.into()).await);
+}
+
+fn summary(name: &str, labels: &str, series: &Series, text: &mut String) {
     let Some(timer) = series.timer() else { return };
-    let labels = group.labels(series, &[]);
     for (_, q) in QUANTILES {
         let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q));
     }
@@ -190,7 +260,7 @@ mod tests {
 
     #[test]
     fn json_is_flat_with_sorted_labels_and_all_timers() {
-        let shown = json(&[group("a")], Some(Duration::from_nanos(7)));
+        let shown = json(&[group("a")], Some(Duration::from_nanos(7)), None);
         let labels = r#"label="l\"\u00e9",path="root.input",stream="a""#;
         assert_eq!(shown[format!("input_received{{{labels}}}")], 3);
         assert_eq!(shown[format!("input_latency_ns{{{labels}}}")], json!({"p50": 0, "p90": 0, "p99": 0}));

@@ -1,5 +1,8 @@
 //! What the server tells of itself: log lines and metrics.
 
+mod file;
+mod limit;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod renames;
 pub(crate) mod start;

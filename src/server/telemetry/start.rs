@@ -1,7 +1,10 @@
 //! Starts the log as the service's config says.
 
-use super::log::{Lines, LogConfig, level};
-use std::{fs::OpenOptions, io};
+use super::{
+    file::LogFile,
+    log::{Lines, LogConfig, level},
+};
+use std::io;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use weir_config::service::Logger;
@@ -21,8 +24,8 @@ fn start_to(logger: &Logger, flag: Option<&str>, to: Box<dyn io::Write + Send>) 
     let to: Box<dyn io::Write + Send> = if logger.file.path.is_empty() {
         to
     } else {
+        let file = LogFile::open(&logger.file);
         let path = &logger.file.path;
-        let file = OpenOptions::new().append(true).create(true).open(path);
         Box::new(file.map_err(|error| format!("logger.file.path: {path} cannot be written: {error}"))?)
     };
     let config = LogConfig {
