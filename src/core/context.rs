@@ -16,6 +16,7 @@ use crate::{
     rate_limit::RateLimit,
     scanner::Scanner,
     slot::Slot,
+    workshop::Workshop,
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,8 @@ pub trait BuildContext {
     fn processors(&mut self, at: &str, nodes: &[Node]) -> Result<Arc<dyn Processor>, BuildError>;
     /// Builds one child processor, at `at` itself.
     fn processor(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError>;
+    /// What builds children while the stream runs.
+    fn workshop(&mut self) -> Arc<dyn Workshop>;
     /// Builds a child scanner.
     fn scanner(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Scanner>, BuildError>;
     /// Reads a batch policy; `None` if it does not batch. The `batching` field of an input or an output is not

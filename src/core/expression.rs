@@ -10,7 +10,7 @@ use std::{
     ops::Deref,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
-use weir_bloblang::{Environment, Program};
+use weir_bloblang::{Environment, ParseError, Program};
 
 /// The language's tables, made once.
 fn language() -> &'static Environment {
@@ -25,12 +25,19 @@ pub struct Mapping(Arc<Program>);
 impl Mapping {
     /// Compiles it, or finds it compiled. The error is the processor's: `failed to parse bloblang mapping …`.
     pub fn parse(text: &str) -> Result<Self, BuildError> {
+        Self::compiled(text, |error| {
+            format!("failed to parse bloblang mapping '': {}", error.without_position())
+        })
+    }
+
+    /// The same, with an error that says where in the text: `failed to parse mapping: line 1 char 9: …`.
+    pub fn parse_placed(text: &str) -> Result<Self, BuildError> {
+        Self::compiled(text, |error| format!("failed to parse mapping: {error}"))
+    }
+
+    fn compiled(text: &str, refuse: fn(&ParseError) -> String) -> Result<Self, BuildError> {
         static KNOWN: OnceLock<Known<Program>> = OnceLock::new();
-        let compile = || {
-            Program::parse(text, language()).map_err(|error| {
-                BuildError::new(format!("failed to parse bloblang mapping '': {}", error.without_position()))
-            })
-        };
+        let compile = || Program::parse(text, language()).map_err(|error| BuildError::new(refuse(&error)));
         KNOWN.get_or_init(Known::default).find(text, compile, weir_bloblang::Program::is_pure).map(Self)
     }
 }

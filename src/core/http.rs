@@ -69,6 +69,11 @@ pub trait Handler: Send + Sync {
     /// Answers one request.
     async fn handle(&self, request: Request) -> Response;
 
+    /// Whether it changes what runs: such a path is guarded like those of the server that do.
+    fn is_control(&self) -> bool {
+        false
+    }
+
     /// What the path says with status 503 for a while after its last owner is gone.
     fn closed(&self) -> &'static str {
         "Service unavailable"

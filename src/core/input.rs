@@ -11,6 +11,8 @@ pub enum InputComponent {
     Reader(Box<dyn Reader>),
     /// Put together from other inputs, which already have all that.
     Node(Box<dyn Input>),
+    /// Put together from inputs that come and go, so that it is not known whether it is connected.
+    Changing(Box<dyn Input>),
 }
 
 /// A source of messages.

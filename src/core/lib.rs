@@ -45,4 +45,6 @@ pub mod slot;
 pub mod spec;
 pub mod status;
 pub mod sync_response;
+pub mod view;
+pub mod workshop;
 pub mod yaml;

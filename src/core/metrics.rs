@@ -3,10 +3,10 @@
 //! A component's counters are one array of atomics, made when it is built; its timer's histogram is made at the
 //! first sample. What is never touched costs a few dozen bytes.
 
-use crate::component::Component;
+use crate::{component::Component, view::Gathered};
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -61,7 +61,7 @@ impl Series {
 
 /// All series of one stream, or of the shared resources.
 #[derive(Debug, Default)]
-pub struct Metrics(Mutex<Vec<Arc<Series>>>);
+pub struct Metrics(Arc<Gathered<Series>>);
 
 impl Metrics {
     /// Makes the counters of a component.
@@ -69,13 +69,18 @@ impl Metrics {
         let counts = family.counters.iter().map(|_| AtomicU64::new(0)).collect();
         let series =
             Arc::new(Series { component: Arc::clone(component), family, counts, timer: OnceLock::new() });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&series));
+        self.0.push(Arc::clone(&series));
         series
     }
 
-    /// Every series, in the order of construction.
+    /// Every series, in the order of construction, those of parts last.
     pub fn all(&self) -> Vec<Arc<Series>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.all()
+    }
+
+    /// Adds all series of a part, for as long as it lives.
+    pub fn join(&self, part: &Self) {
+        self.0.join(&part.0);
     }
 }
 

@@ -16,6 +16,8 @@ pub enum OutputComponent {
     },
     /// Put together from other outputs, which already have all that.
     Node(Arc<dyn Output>),
+    /// Put together from outputs that come and go: it is connected if they are, and without any it is not.
+    Changing(Arc<dyn Output>),
 }
 
 /// A target of messages.

@@ -9,7 +9,8 @@ use crate::{
     leaf_output::LeafOutput,
     processed::{ProcessedInput, ProcessedOutput},
     resources::{Resource, Resources},
-    stream::{Connections, Stream, View},
+    shop::Shop,
+    stream::Stream,
 };
 use serde::Deserialize;
 use std::{collections::HashMap, sync::Arc};
@@ -38,9 +39,12 @@ use weir_core::{
     slot::Slot,
     spec::{Body, Spec},
     status::Connection,
+    view::{Connections, View},
+    workshop::Workshop,
 };
 
-/// What all streams of a process share.
+/// What all streams of a process share; clones share it, too.
+#[derive(Clone)]
 pub struct Engine {
     /// Every component there is.
     pub registry: Arc<Registry>,
@@ -121,13 +125,11 @@ pub(crate) struct Site<'a> {
 
 impl<'a> Site<'a> {
     pub(crate) fn new(environment: Environment, stored: &'a HashMap<String, Arc<str>>) -> Self {
-        let view = View {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            metrics: Arc::default(),
-            checkpoints: Vec::new(),
-        };
-        Self { environment, view, stored }
+        Self { environment, view: View::default(), stored }
+    }
+
+    pub(crate) fn stored(&self) -> &HashMap<String, Arc<str>> {
+        self.stored
     }
 }
 
@@ -220,17 +222,18 @@ impl<'a, 'b> Builder<'a, 'b> {
 
     fn leaf_connection(&mut self, kind: Kind) -> Arc<Connection> {
         let connection = Arc::new(Connection::new(Arc::clone(&self.component)));
-        let view = &mut self.site.view;
-        if kind == Kind::Input { &mut view.inputs } else { &mut view.outputs }
-            .push(Connections::Own(Arc::clone(&connection)));
+        self.connections(kind).push(Arc::clone(&connection));
         connection
+    }
+
+    fn connections(&self, kind: Kind) -> &Connections {
+        let view = &self.site.view;
+        if kind == Kind::Input { &view.inputs } else { &view.outputs }
     }
 
     /// A node without children has nothing that could lose its connection: it counts as connected.
     fn childless_connection(&mut self, kind: Kind, before: usize) {
-        let view = &self.site.view;
-        let now = if kind == Kind::Input { view.inputs.len() } else { view.outputs.len() };
-        if now == before {
+        if self.connections(kind).len() == before {
             self.leaf_connection(kind).up();
         }
     }
@@ -244,6 +247,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 self.childless_connection(Kind::Input, before);
                 input
             }
+            InputComponent::Changing(input) => input,
             InputComponent::Reader(reader) => {
                 let family = if reader.is_served() { &families::SERVED_INPUT } else { &families::INPUT };
                 let (connection, series) = (self.leaf_connection(Kind::Input), self.series(family));
@@ -272,6 +276,7 @@ impl<'a, 'b> Builder<'a, 'b> {
                 self.childless_connection(Kind::Output, before);
                 output
             }
+            OutputComponent::Changing(output) => output,
             OutputComponent::Writer { writer, max_in_flight } => {
                 let (connection, series) =
                     (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
@@ -390,7 +395,7 @@ impl BuildContext for Builder<'_, '_> {
     fn checkpoint(&mut self) -> Checkpoint {
         let path = &self.component.path;
         let checkpoint = Checkpoint::stored(self.site.stored.get(path).cloned());
-        self.site.view.checkpoints.push((path.clone(), checkpoint.clone()));
+        self.site.view.checkpoints.push(Arc::new((path.clone(), checkpoint.clone())));
         checkpoint
     }
 
@@ -415,6 +420,10 @@ impl BuildContext for Builder<'_, '_> {
     fn processor(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError> {
         let step = self.step(at, node)?;
         Ok(Arc::new(Chain::new(vec![step], self.site.environment.strict)))
+    }
+
+    fn workshop(&mut self) -> Arc<dyn Workshop> {
+        Arc::new(Shop::new(self.engine, self.site, &self.component.path))
     }
 
     fn scanner(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Scanner>, BuildError> {
@@ -476,13 +485,13 @@ impl BuildContext for Builder<'_, '_> {
 
     fn output_resource(&mut self, label: &str) -> Result<Slot<dyn Output>, BuildError> {
         let (slot, connections) = self.engine.resources.output(label)?;
-        self.site.view.outputs.push(connections);
+        self.site.view.outputs.join(&connections);
         Ok(slot)
     }
 
     fn input_resource(&mut self, label: &str) -> Result<Box<dyn Input>, BuildError> {
         let (input, connections) = self.engine.resources.input(label, &self.site.environment)?;
-        self.site.view.inputs.push(connections);
+        self.site.view.inputs.join(&connections);
         Ok(input)
     }
 }

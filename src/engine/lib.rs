@@ -13,11 +13,13 @@ mod leaf_input;
 mod leaf_output;
 mod processed;
 mod resources;
+mod shop;
 mod stream;
 
 pub use builder::Engine;
 pub use resources::{BuiltResource, Resources};
-pub use stream::{End, Running, Stream, View};
+pub use stream::{End, Running, Stream};
+pub use weir_core::view::View;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,6 @@
 //! Resources: components that streams share by label, and that may be replaced while they are used.
 
-use crate::{
-    builder::{Builder, Engine, Site},
-    stream::{Connections, SharedConnections},
-};
+use crate::builder::{Builder, Engine, Site};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,6 +23,7 @@ use weir_core::{
     rate_limit::RateLimit,
     slot::Slot,
     status::Connection,
+    view::{Connections, View},
 };
 
 /// A resource that was built.
@@ -42,11 +40,11 @@ pub struct BuiltResource {
     label: String,
     resource: Resource,
     environment: Environment,
-    view: crate::stream::View,
+    view: View,
 }
 
-/// The resources of a process, by kind and label.
-#[derive(Default)]
+/// The resources of a process, by kind and label; clones share them.
+#[derive(Clone, Default)]
 pub struct Resources {
     caches: Labelled<dyn Cache>,
     rate_limits: Labelled<dyn RateLimit>,
@@ -59,7 +57,8 @@ pub struct Resources {
 struct Entry<T: ?Sized> {
     slot: Slot<T>,
     around: Option<Around>,
-    connections: SharedConnections,
+    /// The connections of the present version.
+    connections: Arc<Connections>,
 }
 
 impl<T: ?Sized> Default for Entry<T> {
@@ -76,16 +75,22 @@ struct Around {
 }
 
 impl<T: ?Sized> Entry<T> {
-    fn shared(&self) -> Connections {
-        Connections::Shared(Arc::clone(&self.connections))
+    fn shared(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 }
 
-struct Labelled<T: ?Sized>(RwLock<BTreeMap<String, Entry<T>>>);
+struct Labelled<T: ?Sized>(Arc<RwLock<BTreeMap<String, Entry<T>>>>);
+
+impl<T: ?Sized> Clone for Labelled<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<T: ?Sized> Default for Labelled<T> {
     fn default() -> Self {
-        Self(RwLock::default())
+        Self(Arc::default())
     }
 }
 
@@ -104,7 +109,7 @@ impl<T: ?Sized> Labelled<T> {
         let entry = entries.entry(label.to_owned()).or_default();
         let (value, around) = next.unzip();
         let connections = around.as_ref().map(|around| around.connections.clone()).unwrap_or_default();
-        *entry.connections.write().unwrap_or_else(PoisonError::into_inner) = connections;
+        entry.connections.replace(connections);
         let old_around = std::mem::replace(&mut entry.around, around);
         // The successor is there before the old input ends: a user who sees that end goes on with the new one.
         let old = entry.slot.put(value);
@@ -202,12 +207,12 @@ impl Engine {
                 drop(resources.processors.put(&label, Some((processor, around(Vec::new())))));
             }
             Resource::Output(output) => {
-                close_later(resources.outputs.put(&label, Some((output, around(view.outputs())))));
+                close_later(resources.outputs.put(&label, Some((output, around(view.outputs.all())))));
             }
             Resource::Input(input) => {
                 let shared =
                     Arc::new(SharedInput { input: Mutex::new(input), ended: AtomicBool::new(false) });
-                drop(resources.inputs.put(&label, Some((shared, around(view.inputs())))));
+                drop(resources.inputs.put(&label, Some((shared, around(view.inputs.all())))));
             }
         }
     }
@@ -245,7 +250,7 @@ pub(crate) struct SharedInput {
 }
 
 /// What a label stands for, with the connections behind it.
-type Connected<T> = (T, Connections);
+type Connected<T> = (T, Arc<Connections>);
 
 struct InputUser {
     slot: Slot<SharedInput>,

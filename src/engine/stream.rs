@@ -6,14 +6,14 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     runtime::Handle,
-    sync::{self, Mutex, mpsc, watch},
+    sync::{Mutex, RwLock, mpsc, watch},
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -21,13 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 use weir_core::{
     buffer::Buffer,
-    checkpoint::Checkpoint,
     context::Environment,
     input::{Input, Next},
-    metrics::Metrics,
     output::Output,
     processor::Processor,
-    status::Connection,
+    view::View,
 };
 
 /// How a stream came to its end.
@@ -50,53 +48,6 @@ pub struct Stream {
     pub(crate) threads: usize,
     pub(crate) output: Arc<dyn Output>,
     pub(crate) view: View,
-}
-
-/// What can be seen of a stream from outside.
-#[derive(Clone)]
-pub struct View {
-    pub(crate) inputs: Vec<Connections>,
-    pub(crate) outputs: Vec<Connections>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Checkpoints by component path.
-    pub checkpoints: Vec<(String, Checkpoint)>,
-}
-
-/// Where a stream's connections are: a leaf's own, or those behind the label of a resource, whichever version
-/// has it now.
-#[derive(Clone)]
-pub(crate) enum Connections {
-    Own(Arc<Connection>),
-    Shared(SharedConnections),
-}
-
-/// The connections of a resource's present version.
-pub(crate) type SharedConnections = Arc<RwLock<Vec<Arc<Connection>>>>;
-
-impl View {
-    /// The connections of its inputs, in the order of the config.
-    pub fn inputs(&self) -> Vec<Arc<Connection>> {
-        all(&self.inputs)
-    }
-
-    /// The connections of its outputs, in the order of the config.
-    pub fn outputs(&self) -> Vec<Arc<Connection>> {
-        all(&self.outputs)
-    }
-}
-
-fn all(places: &[Connections]) -> Vec<Arc<Connection>> {
-    let mut found = Vec::with_capacity(places.len());
-    for place in places {
-        match place {
-            Connections::Own(connection) => found.push(Arc::clone(connection)),
-            Connections::Shared(shared) => {
-                found.extend(shared.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
-            }
-        }
-    }
-    found
 }
 
 /// A stream that was started.
@@ -133,7 +84,7 @@ impl Stream {
             let (to_pipeline, for_pipeline) = mpsc::channel(CHANNEL);
             let pipeline = Arc::new(Pipeline {
                 frames: Mutex::new(for_pipeline),
-                working: sync::RwLock::new(()),
+                working: RwLock::new(()),
                 chain: Arc::clone(&chain),
             });
             for _ in 0..threads {
@@ -324,7 +275,7 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
 struct Pipeline {
     frames: Mutex<mpsc::Receiver<Item>>,
     /// Read while a frame is worked; written to wait for all workers.
-    working: sync::RwLock<()>,
+    working: RwLock<()>,
     chain: Arc<Chain>,
 }
 

@@ -6,7 +6,7 @@ use crate::{
     families,
     leaf_input::LeafInput,
     leaf_output::LeafOutput,
-    stream::{End, Running, Stream, View},
+    stream::{End, Running, Stream},
 };
 use async_trait::async_trait;
 use std::{
@@ -32,6 +32,7 @@ use weir_core::{
     output::{Output, Writer},
     processor::{Batches, Processor},
     status::Connection,
+    view::View,
 };
 
 /// Gives these batches, one a reading, and then ends or waits.
@@ -175,12 +176,7 @@ impl Fixture {
             component: Arc::clone(&component),
             series: None,
         });
-        let view = View {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            metrics: Arc::clone(&self.metrics),
-            checkpoints: Vec::new(),
-        };
+        let view = View { metrics: Arc::clone(&self.metrics), ..View::default() };
         let stream = Stream {
             environment: self.environment.clone(),
             input: Box::new(input),

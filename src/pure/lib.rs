@@ -3,6 +3,7 @@
 mod buffer;
 mod cache;
 mod compat;
+mod dynamic;
 mod extent;
 mod input;
 pub(crate) use weir_core::log;

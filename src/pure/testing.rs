@@ -24,6 +24,8 @@ use weir_core::{
     registry::Registry,
     scanner::Scanner,
     slot::Slot,
+    view::View,
+    workshop::{Apart, Shown, Workshop},
     yaml,
 };
 
@@ -82,6 +84,25 @@ impl Building {
 
     fn path(&self, at: &str) -> String {
         format!("{}.{at}", self.component.path)
+    }
+}
+
+/// Builds nothing.
+struct NoWorkshop;
+
+impl Workshop for NoWorkshop {
+    fn input(&self, _: &str, _: &Node) -> Result<Apart<Box<dyn Input>>, BuildError> {
+        Err(BuildError::new("no test of this crate builds one"))
+    }
+
+    fn output(&self, _: &str, _: &Node) -> Result<Apart<Arc<dyn Output>>, BuildError> {
+        Err(BuildError::new("no test of this crate builds one"))
+    }
+
+    fn show(&self, _: &View) {}
+
+    fn shown(&self, _: Kind, _: &Node) -> Result<Shown, BuildError> {
+        Err(BuildError::new("no test of this crate shows one"))
     }
 }
 
@@ -155,6 +176,10 @@ impl BuildContext for Building {
 
     fn processor(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError> {
         self.processor_at(&self.path(at), node)
+    }
+
+    fn workshop(&mut self) -> Arc<dyn Workshop> {
+        Arc::new(NoWorkshop)
     }
 
     fn scanner(&mut self, _: &str, _: &Node) -> Result<Arc<dyn Scanner>, BuildError> {

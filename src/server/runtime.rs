@@ -183,13 +183,12 @@ fn link(connection: &Arc<Connection>) -> Link {
 impl Running for RunningStream {
     fn links(&self) -> Vec<Link> {
         let view = self.view();
-        view.inputs().iter().chain(&view.outputs()).map(link).collect()
+        view.inputs.all().iter().chain(&view.outputs.all()).map(link).collect()
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {
-        let changed =
-            |(path, checkpoint): &(String, Checkpoint)| Some((path.clone(), checkpoint.take_changed()?));
-        self.view().checkpoints.iter().filter_map(changed).collect()
+        let changed = |entry: &Arc<(String, Checkpoint)>| Some((entry.0.clone(), entry.1.take_changed()?));
+        self.view().checkpoints.all().iter().filter_map(changed).collect()
     }
 
     async fn sync(&self) -> Result<(), String> {

@@ -11,6 +11,7 @@ mod behaviour;
 mod chaos;
 mod contract;
 mod durability;
+mod dynamic;
 mod faults;
 mod harness;
 mod http;

@@ -2,6 +2,7 @@
 
 mod batched;
 mod broker;
+mod dynamic;
 mod generate;
 mod given;
 mod inproc;
@@ -15,6 +16,7 @@ use weir_core::registry::InputSpec;
 pub(crate) static SPECS: &[&InputSpec] = &[
     &batched::SPEC,
     &broker::SPEC,
+    &dynamic::SPEC,
     &generate::SPEC,
     &inproc::SPEC,
     &read_until::SPEC,

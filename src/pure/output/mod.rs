@@ -4,6 +4,7 @@ mod broker;
 mod cache;
 mod drop;
 mod drop_on;
+mod dynamic;
 mod fallback;
 mod inproc;
 mod kept;
@@ -23,6 +24,7 @@ pub(crate) static SPECS: &[&OutputSpec] = &[
     &cache::SPEC,
     &drop::SPEC,
     &drop_on::SPEC,
+    &dynamic::SPEC,
     &fallback::SPEC,
     &inproc::SPEC,
     &reject::SPEC,

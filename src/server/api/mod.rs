@@ -128,8 +128,8 @@ impl App {
     }
 
     /// Whether this request may use a control route.
-    fn refuse_peer(&self, endpoint: Endpoint, request: &Request) -> Option<Response> {
-        if !endpoint.is_control() || self.is_trusted(request) {
+    fn refuse_peer(&self, is_control: bool, request: &Request) -> Option<Response> {
+        if !is_control || self.is_trusted(request) {
             return None;
         }
         let text = "Error: streams and resources can only be changed from this machine while http.basic_auth is off: \
@@ -148,12 +148,14 @@ impl App {
         {
             return Some(refused);
         }
+        let is_control =
+            own.as_ref().map_or_else(|| self.host.is_control(path), |(endpoint, _)| endpoint.is_control());
+        if let Some(refused) = self.refuse_peer(is_control, asked) {
+            return Some(refused);
+        }
         let Some((endpoint, variables)) = own else {
             return self.host.answer(path, request.take()?).await;
         };
-        if let Some(refused) = self.refuse_peer(endpoint, asked) {
-            return Some(refused);
-        }
         Some(self.own_answer(endpoint, &variables, request.take()?).await)
     }
 

@@ -98,7 +98,7 @@ fn is_connected(service: &Service, view: &View) -> bool {
     let running = service.running(&view.key);
     running.as_ref().and_then(RunningStream::of).is_some_and(|stream| {
         let seen = stream.view();
-        all_up(&seen.inputs(), &seen.outputs()) || stream.is_ended()
+        all_up(&seen.inputs.all(), &seen.outputs.all()) || stream.is_ended()
     })
 }
 
@@ -136,7 +136,7 @@ fn readiness(error: Option<String>, statuses: &[String], ready: bool) -> Respons
 }
 
 pub(super) fn single_ready(single: &weir_engine::View) -> Response {
-    let (inputs, outputs) = (single.inputs(), single.outputs());
+    let (inputs, outputs) = (single.inputs.all(), single.outputs.all());
     let statuses: Vec<String> = inputs.iter().chain(&outputs).map(|one| status(one, false)).collect();
     readiness(None, &statuses, all_up(&inputs, &outputs))
 }
@@ -153,14 +153,19 @@ impl Streams {
         };
         let seen = running.view();
         // A stream that has only just started has not tried to connect yet: a moment later there is more to say.
-        let untried =
-            || seen.inputs().iter().chain(&seen.outputs()).any(|one| !one.is_up() && one.error().is_none());
+        let untried = || {
+            seen.inputs
+                .all()
+                .iter()
+                .chain(&seen.outputs.all())
+                .any(|one| !one.is_up() && one.error().is_none())
+        };
         let until = Instant::now() + FIRST_TRY;
         while untried() && !running.is_ended() && Instant::now() < until {
             tokio::time::sleep(FIRST_TRY / 20).await;
         }
         let over = running.is_ended();
-        let (inputs, outputs) = (seen.inputs(), seen.outputs());
+        let (inputs, outputs) = (seen.inputs.all(), seen.outputs.all());
         let shown = inputs.iter().chain(&outputs).filter(|one| over || !is_over(one));
         let statuses: Vec<String> = shown.map(|one| status(one, over)).collect();
         readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&inputs, &outputs))

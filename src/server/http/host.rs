@@ -85,6 +85,11 @@ impl Host {
         self.0.state().shared.find(path).is_some()
     }
 
+    /// Whether whoever serves a path changes what runs.
+    pub(crate) fn is_control(&self, path: &Path) -> bool {
+        matches!(self.0.state().shared.find(path), Some(Found::Served(handler, _)) if handler.is_control())
+    }
+
     /// Adds every path of the server's listener with its description, once those that start have come.
     pub(crate) async fn describe(&self, into: &mut BTreeMap<String, String>) {
         let mut changed = self.0.changed.subscribe();

@@ -123,7 +123,7 @@ impl Pace {
 impl Generate {
     fn new(config: &Config) -> Result<Self, BuildError> {
         let pace = Pace::parse(&config.interval)?;
-        let mapping = Mapping::parse(&config.mapping)?;
+        let mapping = Mapping::parse_placed(&config.mapping)?;
         Ok(Self {
             mapping,
             scratch: Scratch::default(),

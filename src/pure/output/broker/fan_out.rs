@@ -39,6 +39,16 @@ impl FanOut {
         let outputs = outputs.into_iter().map(|output| Resend::new(output, hard_stop.clone())).collect();
         Self { outputs, fail_fast, hard_stop: hard_stop.clone(), under_way: Arc::default() }
     }
+
+    /// Another set of outputs, that fail what was sent to them once their own stop is told.
+    pub(in super::super) fn with(&self, outputs: Vec<Arc<Resend>>) -> Self {
+        let (hard_stop, under_way) = (self.hard_stop.clone(), Arc::clone(&self.under_way));
+        Self { outputs, fail_fast: self.fail_fast, hard_stop, under_way }
+    }
+
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.outputs.is_empty()
+    }
 }
 
 /// A frame of which every output has a copy.
