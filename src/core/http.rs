@@ -4,8 +4,11 @@ use crate::build_error::BuildError;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::{fmt, pin::Pin, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
 
 /// A request, its body read whole within the server's limit.
 #[derive(Debug, Clone)]
@@ -38,13 +41,32 @@ pub struct Response {
 }
 
 /// An answer's body.
-#[derive(Debug)]
 pub enum Body {
     /// All of it.
     Whole(Bytes),
     /// Pieces as they come, until the sender is dropped.
     Stream(mpsc::Receiver<Bytes>),
+    /// None: the connection is handed over, once the answer, of status 101, is sent.
+    Takeover(Takeover),
 }
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => f.debug_tuple("Whole").field(bytes).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+            Self::Takeover(_) => f.write_str("Takeover"),
+        }
+    }
+}
+
+/// Bytes to and from a peer.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Who takes over a connection, for as long as the future lives.
+pub type Takeover = Box<dyn FnOnce(Box<dyn Duplex>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl Response {
     /// An answer without special headers.

@@ -16,6 +16,7 @@ pub mod processor;
 mod removals;
 mod subprocess;
 pub mod tls;
+mod websocket;
 
 use weir_core::registry::Table;
 

@@ -1,14 +1,12 @@
 //! What the `http_server` input and output have in common.
 
-use async_trait::async_trait;
-use http::StatusCode;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use weir_core::{
     build_error::BuildError,
     context::Environment,
     field::Field,
-    http::{Cors, Handler, Listener, Request, Response, Route},
+    http::{Cors, Handler, Listener, Route},
 };
 
 /// Cross-origin rules.
@@ -75,21 +73,4 @@ pub(crate) fn routes(
 pub(crate) fn time_out(text: &str) -> Result<Duration, BuildError> {
     weir_core::duration::parse(text)
         .map_err(|error| BuildError::new(format!("failed to parse 'timeout' as a duration string: {error}")))
-}
-
-/// Holds the place of websockets.
-pub(crate) struct NoWebsocket {
-    /// What the path says once its owner is gone.
-    pub(crate) closed: &'static str,
-}
-
-#[async_trait]
-impl Handler for NoWebsocket {
-    async fn handle(&self, _: Request) -> Response {
-        Response::error(StatusCode::NOT_IMPLEMENTED, "Websockets are not served yet")
-    }
-
-    fn closed(&self) -> &'static str {
-        self.closed
-    }
 }

@@ -4,20 +4,15 @@ use crate::tls::{self, TlsConfig};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+pub(crate) use weir_core::http::Duplex;
 use weir_core::{build_error::BuildError, error::Error};
 
 /// How long it may take until a peer has answered.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Bytes to and from a peer.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A place to connect to.
 pub(crate) struct Target {
@@ -64,8 +59,16 @@ impl Target {
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
-        let name =
-            ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
+        Ok(Box::new(secured(stream, host, tls).await?))
     }
+}
+
+/// A stream to a host, by TLS from now on.
+pub(crate) async fn secured(
+    stream: TcpStream,
+    host: &str,
+    tls: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::clone(tls)).connect(name, stream).await
 }

@@ -19,3 +19,4 @@ mod places;
 mod recorded;
 mod survival;
 mod watch;
+mod websocket;

@@ -24,7 +24,7 @@ const fn text(name: &'static str, doc: &'static str) -> Field {
     Field::string(name, doc).default("''").advanced()
 }
 
-pub(super) const BASIC: Field = Field::object(
+pub(crate) const BASIC: Field = Field::object(
     "basic_auth",
     "Basic authentication.",
     &[enabled(), text("username", "The name."), text("password", "The password.").secret()],
@@ -32,7 +32,7 @@ pub(super) const BASIC: Field = Field::object(
 .optional()
 .advanced();
 
-pub(super) const JWT: Field = Field::object(
+pub(crate) const JWT: Field = Field::object(
     "jwt",
     "A signed token (JWT) in each request.",
     &[
@@ -49,7 +49,7 @@ pub(super) const JWT: Field = Field::object(
 .optional()
 .advanced();
 
-pub(super) const OAUTH: Field = Field::object(
+pub(crate) const OAUTH: Field = Field::object(
     "oauth",
     "OAuth 1: each request is signed.",
     &[
@@ -113,14 +113,14 @@ fn endpoint_params(node: &Node) -> Vec<String> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct BasicConfig {
+pub(crate) struct BasicConfig {
     enabled: bool,
     username: String,
     password: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct JwtConfig {
+pub(crate) struct JwtConfig {
     enabled: bool,
     private_key_file: String,
     signing_method: String,
@@ -129,7 +129,7 @@ pub(super) struct JwtConfig {
 }
 
 #[derive(Deserialize, Clone)]
-pub(super) struct OAuthConfig {
+pub(crate) struct OAuthConfig {
     enabled: bool,
     consumer_key: String,
     consumer_secret: String,
@@ -138,7 +138,7 @@ pub(super) struct OAuthConfig {
 }
 
 #[derive(Deserialize, Clone)]
-pub(super) struct OAuth2Config {
+pub(crate) struct OAuth2Config {
     enabled: bool,
     client_key: String,
     client_secret: String,
@@ -148,7 +148,7 @@ pub(super) struct OAuth2Config {
 }
 
 /// What goes into the header `Authorization`.
-pub(super) enum Auth {
+pub(crate) enum Auth {
     None,
     /// The same each time.
     Fixed(String),
@@ -157,7 +157,7 @@ pub(super) enum Auth {
 }
 
 /// Tokens of OAuth 2, kept while they are good.
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     config: OAuth2Config,
     kept: tokio::sync::Mutex<Option<(String, Instant)>>,
 }
@@ -168,7 +168,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 const UNSAID: u64 = 3600;
 
 impl Auth {
-    pub(super) fn new(
+    pub(crate) fn new(
         basic: Option<BasicConfig>,
         jwt: Option<JwtConfig>,
         oauth: Option<OAuthConfig>,
@@ -197,20 +197,27 @@ impl Auth {
         url: &Url,
         timeout: Duration,
     ) -> Result<Option<String>, String> {
-        Ok(match self {
-            Self::None => None,
+        match self {
+            Self::Token(tokens) => tokens.value(client, timeout).await.map(Some),
+            _ => Ok(self.own_value(verb, url)),
+        }
+    }
+
+    /// The header's value where it can be said without asking anybody.
+    pub(crate) fn own_value(&self, verb: &str, url: &Url) -> Option<String> {
+        match self {
+            Self::None | Self::Token(_) => None,
             Self::Fixed(value) => Some(value.clone()),
             Self::Signed(config) => {
                 let nonce = format!("{:032x}", rand::random::<u128>());
                 let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 Some(config.sign(verb, url, &nonce, seconds))
             }
-            Self::Token(tokens) => Some(tokens.value(client, timeout).await?),
-        })
+        }
     }
 }
 
-fn basic_value(name: &str, password: &str) -> String {
+pub(crate) fn basic_value(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }
 

@@ -1,6 +1,6 @@
 //! The HTTP client that components share: requests made of messages, authenticated, limited, repeated.
 
-mod auth;
+pub(crate) mod auth;
 mod fields;
 mod reply;
 mod request;

@@ -8,6 +8,7 @@ mod socket;
 mod socket_server;
 mod stdin;
 mod subprocess;
+mod websocket;
 
 use weir_core::registry::InputSpec;
 
@@ -21,4 +22,5 @@ pub static SPECS: &[&InputSpec] = &[
     &socket_server::SPEC,
     &stdin::SPEC,
     &subprocess::SPEC,
+    &websocket::SPEC,
 ];

@@ -2,8 +2,9 @@
 
 use crate::{
     content_type,
-    listener::{CORS, CorsConfig, NoWebsocket, listener, routes, time_out},
+    listener::{CORS, CorsConfig, listener, routes, time_out},
     multipart,
+    websocket::{Socket, accept},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,8 +37,9 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     summary: "Gives messages to whoever asks for them over HTTP.",
     description: "Each request to `path` gets one batch, several messages as multipart; it waits for one until \
                   `timeout`, and is then answered with 408. A request to `stream_path` gets messages as lines for as \
-                  long as it stays open, and an empty line after each batch of several. A message counts as \
-                  delivered when it is handed to the connection: what a client then loses is lost.",
+                  long as it stays open, and an empty line after each batch of several. Of those who listen \
+                  at `ws_path` one gets each batch, message by message. A message counts as delivered when it is \
+                  handed to the connection: what a client then loses is lost.",
     status: Status::Stable,
     body: Body::Fields(&[
         Field::string("address", "Host and port of a listener of its own; empty: the server's.")
@@ -45,8 +47,11 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
         Field::string("path", "Where one batch is given to each request; empty: nowhere.").default("/get"),
         Field::string("stream_path", "Where messages are given on and on; empty: nowhere.")
             .default("/get/stream"),
-        Field::string("ws_path", "Where messages will be given over websockets; empty: nowhere.")
-            .default("/get/ws"),
+        Field::string(
+            "ws_path",
+            "Where each message is given to one of those who listen over websockets; empty: nowhere.",
+        )
+        .default("/get/ws"),
         Field::string("allowed_verbs", "The verbs that are answered.").list().default("[ GET ]"),
         Field::string("timeout", "How long a request to `path` waits for a message.")
             .default("5s")
@@ -112,13 +117,9 @@ impl HttpServer {
             (
                 config.stream_path,
                 "Read a continuous stream of messages from weir.",
-                Arc::new(Continuous(shared)),
+                Arc::new(Continuous(Arc::clone(&shared))),
             ),
-            (
-                config.ws_path,
-                "Read messages from weir via websockets.",
-                Arc::new(NoWebsocket { closed: CLOSED }),
-            ),
+            (config.ws_path, "Read messages from weir via websockets.", Arc::new(Talks(shared))),
         ];
         let routes = routes(paths, listener.as_ref(), environment)?;
         Ok(Self {
@@ -277,6 +278,50 @@ impl Handler for Continuous {
         });
         response.body = HttpBody::Stream(pieces);
         response
+    }
+
+    fn closed(&self) -> &'static str {
+        CLOSED
+    }
+}
+
+/// Messages over websockets: those who listen take turns.
+struct Talks(Arc<Shared>);
+
+/// Gives messages to one client until it goes.
+async fn talk(mut socket: Socket, shared: Arc<Shared>) {
+    loop {
+        let Offer { batch, taken } = tokio::select! {
+            biased;
+            // What a client says means nothing, but that it is there.
+            said = socket.read() => match said {
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => break,
+            },
+            offer = shared.next() => match offer {
+                Some(offer) => offer,
+                None => break,
+            },
+        };
+        for message in &batch {
+            // The batch goes to the next who asks.
+            if socket.send_bytes(message.content().clone()).await.is_err() {
+                return;
+            }
+        }
+        taken.send(()).ok();
+    }
+    socket.close().await;
+}
+
+#[async_trait]
+impl Handler for Talks {
+    async fn handle(&self, request: Request) -> Response {
+        if self.0.closed.is_cancelled() {
+            return Response::error(StatusCode::SERVICE_UNAVAILABLE, CLOSED);
+        }
+        let shared = Arc::clone(&self.0);
+        accept(&request, move |socket| talk(socket, shared))
     }
 
     fn closed(&self) -> &'static str {

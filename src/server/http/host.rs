@@ -23,6 +23,8 @@ use weir_core::{
 const GAP: Duration = Duration::from_secs(5);
 /// How long a list of paths waits for streams that are starting.
 const LISTED_WITHIN: Duration = Duration::from_secs(1);
+/// Paths of one stream that are remembered while it is built; requests do not wait for those beyond.
+const CHECKED: usize = 1000;
 /// How long a listener of its own stays open without routes.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -232,7 +234,7 @@ impl HttpHost for Host {
         }
         let mut state = inner.state();
         let checked = state.checked.entry(stream.to_owned()).or_default();
-        if !checked.contains(&pattern) {
+        if !checked.contains(&pattern) && checked.len() < CHECKED {
             checked.push(pattern);
         }
         Ok(())

@@ -17,6 +17,7 @@ use hyper_util::{
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
@@ -26,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::path::FullPath};
-use weir_core::http::{Body, Request, Response};
+use weir_core::http::{Body, Request, Response, Takeover};
 
 /// Bytes that one permit of [`Bodies`] stands for.
 const UNIT: usize = 64 << 10;
@@ -48,6 +49,13 @@ struct Peer(SocketAddr);
 /// A body that comes in pieces, carried through warp as an extension of the answer.
 #[derive(Clone)]
 struct Pieces(Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>);
+
+/// Who takes over the connection after the answer, carried in the same way.
+#[derive(Clone)]
+struct Handover(Arc<Mutex<Option<Takeover>>>);
+
+/// What goes on on a connection that was taken over.
+type Talk = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Out = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -74,11 +82,26 @@ pub(super) async fn serve<I>(
             async move { answer(&*site, &bodies, limits, (method, path, query, headers), peer, body).await }
         });
     let warp = TowerToHyperService::new(warp::service(filter));
+    let talk: Arc<Mutex<Option<Talk>>> = Arc::default();
+    let begun = Arc::clone(&talk);
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        let upgraded = hyper::upgrade::on(&mut request);
         let answered = warp.call(request);
+        let begun = Arc::clone(&begun);
         async move {
-            let Ok(response) = answered.await;
+            let Ok(mut response) = answered.await;
+            if let Some(Handover(takeover)) = response.extensions_mut().remove()
+                && let Some(takeover) = take(&takeover)
+            {
+                let talk: Talk = Box::pin(async move {
+                    match upgraded.await {
+                        Ok(connection) => takeover(Box::new(TokioIo::new(connection))).await,
+                        Err(error) => tracing::debug!("Connection of {peer} was not handed over: {error}"),
+                    }
+                });
+                begun.lock().unwrap_or_else(PoisonError::into_inner).replace(talk);
+            }
             Ok::<_, Infallible>(with_pieces(response))
         }
     });
@@ -95,7 +118,7 @@ pub(super) async fn serve<I>(
         .keep_alive_interval(limits.header_wait)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(100);
-    let connection = builder.serve_connection(TokioIo::new(io), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -107,6 +130,17 @@ pub(super) async fn serve<I>(
     if let Err(error) = ended {
         tracing::debug!("Connection of {peer} ended: {error}");
     }
+    // It counts as one of the listener's connections for as long as it is used.
+    if let Some(talk) = take(&talk) {
+        tokio::select! {
+            () = talk => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 type Head = (Method, FullPath, String, HeaderMap);
@@ -206,15 +240,17 @@ where
 }
 
 fn to_http(response: Response) -> http::Response<Bytes> {
-    let (body, pieces) = match response.body {
-        Body::Whole(bytes) => (bytes, None),
-        Body::Stream(receiver) => (Bytes::new(), Some(Pieces(Arc::new(Mutex::new(Some(receiver)))))),
-    };
-    let mut out = http::Response::new(body);
+    let mut out = http::Response::new(Bytes::new());
     *out.status_mut() = response.status;
     *out.headers_mut() = response.headers;
-    if let Some(pieces) = pieces {
-        out.extensions_mut().insert(pieces);
+    match response.body {
+        Body::Whole(bytes) => *out.body_mut() = bytes,
+        Body::Stream(receiver) => {
+            out.extensions_mut().insert(Pieces(Arc::new(Mutex::new(Some(receiver)))));
+        }
+        Body::Takeover(takeover) => {
+            out.extensions_mut().insert(Handover(Arc::new(Mutex::new(Some(takeover)))));
+        }
     }
     out
 }
@@ -226,8 +262,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let pieces = response.extensions_mut().remove::<Pieces>();
-    let receiver =
-        pieces.and_then(|Pieces(pieces)| pieces.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let receiver = pieces.and_then(|Pieces(pieces)| take(&pieces));
     match receiver {
         None => response.map(|body| body.map_err(Into::into).boxed()),
         Some(receiver) => response.map(|_| {

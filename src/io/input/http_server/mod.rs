@@ -3,8 +3,9 @@
 mod gzip;
 mod request;
 mod response;
+mod websocket;
 
-use crate::listener::{CORS, CorsConfig, NoWebsocket, listener, routes, time_out};
+use crate::listener::{CORS, CorsConfig, listener, routes, time_out};
 use async_trait::async_trait;
 use http::StatusCode;
 use response::{Answer, AnswerConfig};
@@ -15,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use websocket::Talks;
 use weir_bloblang::Message;
 use weir_core::{
     ack::Failure,
@@ -42,7 +44,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         Field::string("address", "Host and port of a listener of its own; empty: the server's.")
             .default("''"),
         Field::string("path", "Where messages are sent to; empty: nowhere.").default("/post"),
-        Field::string("ws_path", "Where messages will be sent to over websockets; empty: nowhere.")
+        Field::string("ws_path", "Where messages are sent to over websockets; empty: nowhere.")
             .default("/post/ws"),
         Field::string("ws_welcome_message", "What a websocket's client is greeted with.")
             .default("''")
@@ -88,9 +90,7 @@ struct Config {
     address: String,
     path: String,
     ws_path: String,
-    #[expect(dead_code, reason = "websockets are not served yet")]
     ws_welcome_message: String,
-    #[expect(dead_code, reason = "websockets are not served yet")]
     ws_rate_limit_message: String,
     allowed_verbs: Vec<String>,
     timeout: String,
@@ -132,7 +132,7 @@ impl HttpServer {
             label => Some(context.rate_limit(label)?),
         };
         let environment = context.environment().clone();
-        let endpoint = Endpoint {
+        let endpoint = Arc::new(Endpoint {
             to: to.clone(),
             verbs: config.allowed_verbs,
             timeout,
@@ -140,14 +140,12 @@ impl HttpServer {
             answer: Answer::new(config.sync_response)?,
             soft_stop: environment.soft_stop.clone(),
             hard_stop: environment.hard_stop.clone(),
-        };
+        });
+        let talks =
+            Talks::new(Arc::clone(&endpoint), config.ws_welcome_message, config.ws_rate_limit_message);
         let paths: [(String, &str, Arc<dyn Handler>); 2] = [
-            (config.path, "Post a message into weir.", Arc::new(endpoint)),
-            (
-                config.ws_path,
-                "Post messages via websocket into weir.",
-                Arc::new(NoWebsocket { closed: "Service unavailable" }),
-            ),
+            (config.path, "Post a message into weir.", endpoint),
+            (config.ws_path, "Post messages via websocket into weir.", Arc::new(talks)),
         ];
         let routes = routes(paths, listener.as_ref(), &environment)?;
         Ok(Self {

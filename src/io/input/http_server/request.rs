@@ -26,6 +26,15 @@ pub(super) fn messages(request: &Request) -> Option<Vec<Message>> {
     Some(contents.into_iter().map(message).collect())
 }
 
+/// The metadata of messages that come over a websocket: what its request said, but not how it was asked.
+pub(super) fn websocket_metadata(request: &Request) -> Metadata {
+    let mut metadata = metadata(request);
+    for name in ["http_server_request_path", "http_server_verb", "http_server_remote_ip"] {
+        metadata.remove(name);
+    }
+    metadata
+}
+
 fn metadata(request: &Request) -> Metadata {
     let mut metadata = Metadata::default();
     let text = |bytes: &[u8]| Value::string(Text::new(bytes));
