@@ -4,6 +4,7 @@ use crate::{component::Component, context::BuildContext};
 use std::{fmt::Display, sync::Arc};
 
 /// Writes log lines in the name of one component.
+#[derive(Default)]
 pub struct Log {
     component: Arc<Component>,
     stream: Option<String>,

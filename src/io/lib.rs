@@ -1,5 +1,6 @@
 //! Components on files, sockets and HTTP. They know the engine only as the context they are built in.
 
+mod buffer;
 pub mod cache;
 mod codec;
 mod codec_scanner;
@@ -22,6 +23,7 @@ use weir_core::registry::Table;
 
 /// The components of this crate.
 pub static TABLE: Table = Table {
+    buffers: buffer::SPECS,
     caches: cache::SPECS,
     inputs: input::SPECS,
     processors: processor::SPECS,

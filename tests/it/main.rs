@@ -8,6 +8,7 @@
 
 mod alone;
 mod behaviour;
+mod buffer;
 mod chaos;
 mod contract;
 mod durability;
