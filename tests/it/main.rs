@@ -17,6 +17,7 @@ mod faults;
 mod harness;
 mod http;
 mod places;
+mod readme;
 mod recorded;
 mod survival;
 mod watch;
