@@ -44,7 +44,7 @@ pub use methods::indented;
 pub use number::{Narrow, Num, format_shortest};
 pub use object::{Object, parse_object};
 pub use parse::ParseError;
-pub use program::{Class, Mapped, Mutated, Program};
+pub use program::{Class, Mapped, Mutated, Place, Program};
 pub use text::Text;
 pub use timestamp::Timestamp;
 pub use value::{ArrayProblem, Kind, PathError, Segment, Value, dot_path, split_dot_path};

@@ -1,6 +1,7 @@
 //! Compiled mappings.
 
 mod overlay;
+mod places;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::eval::{Cx, Scratch};
 use crate::message::Message;
 use crate::parse::{self, Mapping, ParseError};
 use crate::value::Value;
+pub use places::Place;
 
 /// A compiled mapping. Cloning shares it.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use async_trait::async_trait;
 use smallvec::SmallVec;
+use std::{any::Any, sync::Arc};
 use weir_bloblang::Message;
 
 /// The logical batches that one batch became: none (all dropped), mostly one, or several.
@@ -30,6 +31,11 @@ pub trait Processor: Send + Sync {
         let mut out = Vec::with_capacity(batch.len());
         self.rewrite(&mut batch, &mut out);
         Ok(one(out))
+    }
+
+    /// What is shown to other components of the same crate, such as a `branch` to a `workflow`.
+    fn inside(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
     }
 
     /// Frees what it holds, at the end of its stream.

@@ -3,6 +3,7 @@
 use crate::families::processor as counter;
 use async_trait::async_trait;
 use std::{
+    any::Any,
     mem,
     sync::{
         Arc,
@@ -178,6 +179,13 @@ impl Processor for Chain {
 
     async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
         self.run_batch(batch, 0, &AtomicUsize::new(0)).await
+    }
+
+    fn inside(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        match self.steps.as_slice() {
+            [only] => Arc::clone(&only.processor).inside(),
+            _ => None,
+        }
     }
 
     async fn close(&self) {

@@ -280,7 +280,9 @@ mod contract {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/processor");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_none_or(|extension| extension != "md"))
+            .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
             .filter(|stem| stem != "mod")
             .collect();
         files.sort();

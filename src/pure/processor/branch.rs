@@ -5,10 +5,15 @@ use crate::{log::Log, scratch::with_scratch};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Deserialize;
-use std::{mem, sync::Arc};
-use weir_bloblang::{Message, Mutated};
+use std::{
+    any::Any,
+    mem,
+    sync::{Arc, OnceLock},
+};
+use weir_bloblang::{Message, Mutated, Place, Program};
 use weir_core::{
     build_error::BuildError,
+    context::BuildContext,
     error::Error,
     expression::Mapping,
     field::Field,
@@ -26,31 +31,22 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
                   the result and changes the original. The processors must give as many messages as they got; when \
                   anything fails, the original goes on as it was, flagged as failed.",
     status: Status::Stable,
-    body: Body::Fields(&[
-        Field::mapping("request_map", "Makes the request of a message. Empty: a copy of it.").default("''"),
-        Field::processors("processors", "What the requests go through."),
-        Field::mapping("result_map", "Changes the message by the result. Empty: the result is dropped.")
-            .default("''"),
-    ]),
+    body: Body::Fields(FIELDS),
     examples: &[Example {
         title: "Keep the old field",
         config: "request_map: 'root = this.text'\nprocessors: [ { mapping: 'root = content().uppercase()' } ]\n\
                  result_map: 'root.loud = content().string()'",
     }],
-    build: |node, context| {
-        let config: Config = node.read()?;
-        let nodes = config.processors.unwrap_or_default();
-        if nodes.is_empty() {
-            return Err(BuildError::new("the branch processor requires at least one child processor"));
-        }
-        Ok(Box::new(Branch {
-            children: context.processors("branch.processors", &nodes)?,
-            request: optional_mapping(&config.request_map, "request mapping")?,
-            result: optional_mapping(&config.result_map, "result mapping")?,
-            log: Log::new(context),
-        }))
-    },
+    build: |node, context| Ok(Box::new(Branch::build(node, "branch", context)?)),
 };
+
+/// The fields of a branch, also where it is part of another processor.
+pub(super) static FIELDS: &[Field] = &[
+    Field::mapping("request_map", "Makes the request of a message. Empty: a copy of it.").default("''"),
+    Field::processors("processors", "What the requests go through."),
+    Field::mapping("result_map", "Changes the message by the result. Empty: the result is dropped.")
+        .default("''"),
+];
 
 #[derive(Deserialize)]
 struct Config {
@@ -59,27 +55,64 @@ struct Config {
     result_map: String,
 }
 
-struct Branch {
+/// What becomes of a batch beside it: copies are worked, and their results mapped into it.
+pub(super) struct Branch {
     request: Option<Mapping>,
     children: Arc<dyn Processor>,
     result: Option<Mapping>,
+    /// What the request mapping reads and the result mapping writes, found out when first asked for.
+    places: OnceLock<[Vec<Place>; 2]>,
     log: Log,
 }
 
 /// The requests made of a batch.
-struct Requests {
+pub(super) struct Requests {
     messages: Vec<Message>,
     /// Indexes of the messages without a request, in order.
-    absent: Vec<usize>,
+    pub(super) absent: Vec<usize>,
     /// Messages whose request mapping failed, and why.
     failed: Vec<(usize, String)>,
 }
 
 impl Branch {
-    fn requests(&self, batch: &[Message]) -> Requests {
+    /// Builds a branch at a place under the component being built.
+    pub(super) fn build(node: &Node, at: &str, context: &mut dyn BuildContext) -> Result<Self, BuildError> {
+        let config: Config = node.read()?;
+        let nodes = config.processors.unwrap_or_default();
+        if nodes.is_empty() {
+            return Err(BuildError::new("the branch processor requires at least one child processor"));
+        }
+        Ok(Self {
+            children: context.processors(&format!("{at}.processors"), &nodes)?,
+            request: optional_mapping(&config.request_map, "request mapping")?,
+            result: optional_mapping(&config.result_map, "result mapping")?,
+            places: OnceLock::new(),
+            log: Log::new(context),
+        })
+    }
+
+    /// Whether what it reads may be written by another branch, which then must be done before.
+    pub(super) fn needs(&self, other: &Self) -> bool {
+        let ([reads, _], [_, writes]) = (self.places(), other.places());
+        reads.iter().any(|read| writes.iter().any(|written| written.contains(read)))
+    }
+
+    fn places(&self) -> &[Vec<Place>; 2] {
+        let of = |mapping: &Option<Mapping>, places: fn(&Program) -> Vec<Place>| {
+            mapping.as_ref().map(|mapping| places(mapping)).unwrap_or_default()
+        };
+        self.places.get_or_init(|| [of(&self.request, Program::reads), of(&self.result, Program::writes)])
+    }
+
+    /// Makes the requests of all messages but those left out.
+    pub(super) fn requests(&self, batch: &[Message], is_left_out: impl Fn(usize) -> bool) -> Requests {
         let mut requests =
             Requests { messages: Vec::with_capacity(batch.len()), absent: Vec::new(), failed: Vec::new() };
         for (index, message) in batch.iter().enumerate() {
+            if is_left_out(index) {
+                requests.absent.push(index);
+                continue;
+            }
             let mut request = message.clone();
             request.set_error(None);
             let made = self.request.as_ref().map_or(Ok(Mutated::Kept), |mapping| {
@@ -98,14 +131,28 @@ impl Branch {
         requests
     }
 
-    /// Maps what the requests became into the batch.
-    fn apply(
+    /// Puts the requests through the processors; the error within is the branch's alone.
+    pub(super) async fn work(&self, requests: &mut Requests) -> Result<Result<Vec<Message>, String>, Error> {
+        let messages = mem::take(&mut requests.messages);
+        if messages.is_empty() {
+            return Ok(Ok(messages));
+        }
+        match self.children.process(messages).await {
+            Ok(batches) if batches.is_empty() => Ok(Err(NOTHING_LEFT.to_owned())),
+            Ok(batches) => Ok(Ok(batches.into_iter().flatten().collect())),
+            Err(Error::Closed) => Err(Error::Closed),
+            Err(error) => Ok(Err(format!("child processors failed: {error}"))),
+        }
+    }
+
+    /// Maps what the requests became into the batch, and gives the messages that failed, the last reason last.
+    pub(super) fn apply(
         &self,
         batch: &mut [Message],
-        absent: &[usize],
-        failed: Vec<(usize, String)>,
+        requests: Requests,
         made: Result<Vec<Message>, String>,
-    ) {
+    ) -> Vec<(usize, String)> {
+        let Requests { absent, mut failed, .. } = requests;
         let made = made.and_then(|made| {
             let (count, wanted) = (made.len() + absent.len(), batch.len());
             // The reference names the numbers the wrong way round.
@@ -118,25 +165,26 @@ impl Branch {
             if count == wanted { Ok(made) } else { Err(differ()) }
         });
         match made {
-            Ok(made) => {
-                for (index, text) in failed {
-                    self.fail(batch.get_mut(index), text);
-                }
-                self.overlay(batch, absent, made);
-            }
+            Ok(made) => self.overlay(batch, &absent, made, &mut failed),
             Err(text) => {
                 self.log.error(format_args!("Child processors failed: {text}"));
-                for message in &mut *batch {
-                    flag(message, &*text);
-                }
-                for (index, text) in failed {
-                    self.fail(batch.get_mut(index), text);
-                }
+                failed.splice(..0, (0..batch.len()).map(|index| (index, text.clone())));
+                return failed;
             }
         }
+        for (_, text) in &failed {
+            self.log.debug(format_args!("Branch error: {text}"));
+        }
+        failed
     }
 
-    fn overlay(&self, batch: &mut [Message], absent: &[usize], made: Vec<Message>) {
+    fn overlay(
+        &self,
+        batch: &mut [Message],
+        absent: &[usize],
+        made: Vec<Message>,
+        failed: &mut Vec<(usize, String)>,
+    ) {
         let results = if absent.is_empty() {
             made
         } else {
@@ -152,19 +200,19 @@ impl Branch {
                 continue;
             }
             if let Some(error) = results.get(index).and_then(Message::error) {
-                let text = format!("processors failed: {}", error.text);
-                self.fail(Some(message), text);
+                failed.push((index, format!("processors failed: {}", error.text)));
             } else if let Some(mapping) = &self.result
                 && let Err(error) = with_scratch(|scratch| mapping.overlay(message, &results, index, scratch))
             {
-                self.fail(Some(message), format!("result mapping failed: {error}"));
+                failed.push((index, format!("result mapping failed: {error}")));
             }
         }
     }
+}
 
-    fn fail(&self, message: Option<&mut Message>, text: String) {
-        self.log.debug(format_args!("Branch error: {text}"));
-        if let Some(message) = message {
+fn flag_all(batch: &mut [Message], failed: Vec<(usize, String)>) {
+    for (index, text) in failed {
+        if let Some(message) = batch.get_mut(index) {
             flag(message, text);
         }
     }
@@ -180,31 +228,28 @@ impl Processor for Branch {
     }
 
     fn rewrite(&self, batch: &mut [Message], out: &mut Vec<Message>) {
-        let Requests { mut messages, absent, failed } = self.requests(batch);
-        let mut made = Vec::with_capacity(messages.len());
-        let asked = !messages.is_empty();
+        let mut requests = self.requests(batch, |_| false);
+        let mut made = Vec::with_capacity(requests.messages.len());
+        let asked = !requests.messages.is_empty();
         if asked {
-            self.children.rewrite(&mut messages, &mut made);
+            self.children.rewrite(&mut requests.messages, &mut made);
         }
         let made = if asked && made.is_empty() { Err(NOTHING_LEFT.to_owned()) } else { Ok(made) };
-        self.apply(batch, &absent, failed, made);
+        let failed = self.apply(batch, requests, made);
+        flag_all(batch, failed);
         out.extend(batch.iter_mut().map(mem::take));
     }
 
     async fn process(&self, mut batch: Vec<Message>) -> Result<Batches, Error> {
-        let Requests { messages, absent, failed } = self.requests(&batch);
-        let made = if messages.is_empty() {
-            Ok(Vec::new())
-        } else {
-            match self.children.process(messages).await {
-                Ok(batches) if batches.is_empty() => Err(NOTHING_LEFT.to_owned()),
-                Ok(batches) => Ok(batches.into_iter().flatten().collect()),
-                Err(Error::Closed) => return Err(Error::Closed),
-                Err(error) => Err(format!("child processors failed: {error}")),
-            }
-        };
-        self.apply(&mut batch, &absent, failed, made);
+        let mut requests = self.requests(&batch, |_| false);
+        let made = self.work(&mut requests).await?;
+        let failed = self.apply(&mut batch, requests, made);
+        flag_all(&mut batch, failed);
         Ok(one(batch))
+    }
+
+    fn inside(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(self)
     }
 
     async fn close(&self) {

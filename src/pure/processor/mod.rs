@@ -37,6 +37,7 @@ mod r#try;
 mod try_catch;
 pub(crate) mod unarchive;
 mod r#while;
+mod workflow;
 
 use crate::{log::Log, scratch::with_scratch};
 use std::sync::Arc;
@@ -85,6 +86,7 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &try_catch::SPEC,
     &unarchive::SPEC,
     &r#while::SPEC,
+    &workflow::SPEC,
 ];
 
 /// Flags a message as failed without saying where: only some components name themselves in the error.
