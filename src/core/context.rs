@@ -8,7 +8,7 @@ use crate::{
     component::Component,
     http::HttpHost,
     input::Input,
-    metrics::{Family, Series},
+    metrics::{Custom, Family, Measure, Series},
     node::Node,
     output::Output,
     pipe::Pipes,
@@ -50,6 +50,8 @@ pub trait BuildContext {
     fn series(&mut self, family: &'static Family) -> Arc<Series>;
     /// Counters of the batches that it makes, by [`Trigger`](crate::batch::Trigger).
     fn batching_series(&mut self) -> Arc<Series>;
+    /// A metric that its config defines, with these labels.
+    fn custom_metric(&mut self, name: String, measure: Measure, labels: Vec<String>) -> Arc<Custom>;
     /// Where it keeps how far its source is acknowledged.
     fn checkpoint(&mut self) -> Checkpoint;
 

@@ -5,8 +5,9 @@
 
 use crate::{component::Component, view::Gathered};
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -59,9 +60,104 @@ impl Series {
     }
 }
 
-/// All series of one stream, or of the shared resources.
+/// What the samples of a [`Custom`] metric do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// They are added up.
+    Counter,
+    /// The last one stands.
+    Gauge,
+    /// They are durations in nanoseconds.
+    Timer,
+}
+
+/// A metric that a config defines, its labels filled from messages.
+#[derive(Debug)]
+pub struct Custom {
+    /// Whose it is.
+    pub component: Arc<Component>,
+    /// What it is called.
+    pub name: String,
+    /// What its samples do.
+    pub measure: Measure,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    cells: RwLock<BTreeMap<Vec<String>, Cell>>,
+}
+
+/// The samples of one set of label values.
+#[derive(Debug)]
+pub enum Cell {
+    /// Of a counter or gauge: the bits of a float.
+    Number(AtomicU64),
+    /// Of a timer.
+    Timer(Box<Histogram>),
+}
+
+/// Most sets of label values that one metric keeps: an id as a label must not cost the process its memory.
+pub const MAX_LABEL_SETS: usize = 2000;
+
+impl Custom {
+    /// A metric without samples.
+    pub fn new(component: Arc<Component>, name: String, measure: Measure, labels: Vec<String>) -> Self {
+        let custom = Self { component, name, measure, labels, cells: RwLock::default() };
+        // Without labels there is one set of them, which shows from the start.
+        if custom.labels.is_empty() {
+            custom.cells.write().unwrap_or_else(PoisonError::into_inner).insert(Vec::new(), custom.cell());
+        }
+        custom
+    }
+
+    fn cell(&self) -> Cell {
+        match self.measure {
+            Measure::Counter | Measure::Gauge => Cell::Number(AtomicU64::new(0)),
+            Measure::Timer => Cell::Timer(Box::default()),
+        }
+    }
+
+    /// Takes in a sample that is not negative; false when there are too many sets of label values.
+    pub fn record(&self, values: Vec<String>, sample: f64) -> bool {
+        if let Some(cell) = self.cells.read().unwrap_or_else(PoisonError::into_inner).get(&values) {
+            cell.record(self.measure, sample);
+            return true;
+        }
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        if cells.len() >= MAX_LABEL_SETS && !cells.contains_key(&values) {
+            return false;
+        }
+        cells.entry(values).or_insert_with(|| self.cell()).record(self.measure, sample);
+        true
+    }
+
+    /// Shows each set of label values with its samples.
+    pub fn each(&self, mut show: impl FnMut(&[String], &Cell)) {
+        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+        cells.iter().for_each(|(values, cell)| show(values, cell));
+    }
+}
+
+impl Cell {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds")]
+    fn record(&self, measure: Measure, sample: f64) {
+        match self {
+            Self::Timer(histogram) => histogram.add(sample as u64),
+            Self::Number(bits) => {
+                let next =
+                    |old| if measure == Measure::Counter { f64::from_bits(old) + sample } else { sample };
+                // It always succeeds.
+                let _was =
+                    bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old).to_bits()));
+            }
+        }
+    }
+}
+
+/// All that is counted of one stream, or of the shared resources.
 #[derive(Debug, Default)]
-pub struct Metrics(Arc<Gathered<Series>>);
+pub struct Metrics {
+    series: Arc<Gathered<Series>>,
+    custom: Arc<Gathered<Custom>>,
+}
 
 impl Metrics {
     /// Makes the counters of a component.
@@ -69,18 +165,37 @@ impl Metrics {
         let counts = family.counters.iter().map(|_| AtomicU64::new(0)).collect();
         let series =
             Arc::new(Series { component: Arc::clone(component), family, counts, timer: OnceLock::new() });
-        self.0.push(Arc::clone(&series));
+        self.series.push(Arc::clone(&series));
         series
+    }
+
+    /// Makes a metric that a config defines.
+    pub fn custom(
+        &self,
+        component: &Arc<Component>,
+        name: String,
+        measure: Measure,
+        labels: Vec<String>,
+    ) -> Arc<Custom> {
+        let custom = Arc::new(Custom::new(Arc::clone(component), name, measure, labels));
+        self.custom.push(Arc::clone(&custom));
+        custom
     }
 
     /// Every series, in the order of construction, those of parts last.
     pub fn all(&self) -> Vec<Arc<Series>> {
-        self.0.all()
+        self.series.all()
     }
 
-    /// Adds all series of a part, for as long as it lives.
+    /// Every metric that the config defines.
+    pub fn all_custom(&self) -> Vec<Arc<Custom>> {
+        self.custom.all()
+    }
+
+    /// Adds all of a part, for as long as it lives.
     pub fn join(&self, part: &Self) {
-        self.0.join(&part.0);
+        self.series.join(&part.series);
+        self.custom.join(&part.custom);
     }
 }
 
@@ -92,11 +207,16 @@ const BUCKETS: usize = 64 << SUB_BITS;
 pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     sum: AtomicU64,
+    most: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum: AtomicU64::new(0) }
+        Self {
+            buckets: [const { AtomicU64::new(0) }; BUCKETS],
+            sum: AtomicU64::new(0),
+            most: AtomicU64::new(0),
+        }
     }
 }
 
@@ -106,6 +226,7 @@ impl Histogram {
             cell.fetch_add(1, Ordering::Relaxed);
         }
         self.sum.fetch_add(value, Ordering::Relaxed);
+        self.most.fetch_max(value, Ordering::Relaxed);
     }
 
     /// The number of samples.
@@ -131,7 +252,7 @@ impl Histogram {
         for (index, cell) in self.buckets.iter().enumerate() {
             seen += cell.load(Ordering::Relaxed);
             if seen >= wanted {
-                return upper(index);
+                return upper(index).min(self.most.load(Ordering::Relaxed));
             }
         }
         0
@@ -180,5 +301,23 @@ mod tests {
         (1..=100).for_each(|n| histogram.add(n * 1000));
         assert_eq!(histogram.count(), 100);
         assert!((40_000..=63_000).contains(&histogram.quantile(0.5)), "{}", histogram.quantile(0.5));
+        assert_eq!(histogram.quantile(1.0), 100_000);
+    }
+
+    #[test]
+    fn label_sets_are_bounded() {
+        let custom = Custom::new(Arc::default(), "m".into(), Measure::Counter, vec!["k".into()]);
+        let recorded = (0..=MAX_LABEL_SETS).filter(|n| custom.record(vec![n.to_string()], 1.0)).count();
+        assert_eq!(recorded, MAX_LABEL_SETS);
+        assert!(custom.record(vec!["0".into()], 1.5));
+        let mut shown = Vec::new();
+        custom.each(|values, cell| {
+            if let (["0"], Cell::Number(bits)) =
+                (&*values.iter().map(String::as_str).collect::<Vec<_>>(), cell)
+            {
+                shown.push(f64::from_bits(bits.load(Ordering::Relaxed)));
+            }
+        });
+        assert_eq!(shown, [2.5]);
     }
 }

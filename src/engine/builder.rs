@@ -28,7 +28,7 @@ use weir_core::{
     http::HttpHost,
     input::{Input, InputComponent},
     kind::Kind,
-    metrics::{Family, Series},
+    metrics::{Custom, Family, Measure, Series},
     node::Node,
     output::{Output, OutputComponent},
     pipe::Pipes,
@@ -390,6 +390,10 @@ impl BuildContext for Builder<'_, '_> {
         let path = format!("{}.batching", self.component.path);
         let component = Arc::new(Component { path, ..(*self.component).clone() });
         self.site.view.metrics.series(&component, &BATCH_CREATED)
+    }
+
+    fn custom_metric(&mut self, name: String, measure: Measure, labels: Vec<String>) -> Arc<Custom> {
+        self.site.view.metrics.custom(&self.component, name, measure, labels)
     }
 
     fn checkpoint(&mut self) -> Checkpoint {

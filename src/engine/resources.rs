@@ -16,7 +16,7 @@ use weir_core::{
     context::Environment,
     input::{Input, Next},
     kind::Kind,
-    metrics::{Metrics, Series},
+    metrics::Metrics,
     node::Node,
     output::Output,
     processor::Processor,
@@ -119,14 +119,11 @@ impl<T: ?Sized> Labelled<T> {
         old
     }
 
-    /// The series of the present versions, by label.
-    fn series(&self) -> Vec<Arc<Series>> {
+    /// What is counted of the present versions.
+    fn metrics(&self) -> Vec<Arc<Metrics>> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .values()
-            .filter_map(|entry| entry.around.as_ref())
-            .flat_map(|around| around.metrics.all())
-            .collect()
+        let around = entries.values().filter_map(|entry| entry.around.as_ref());
+        around.map(|around| Arc::clone(&around.metrics)).collect()
     }
 }
 
@@ -135,10 +132,10 @@ fn words(kind: Kind) -> &'static str {
 }
 
 impl Resources {
-    /// What is counted of the resources; a version that is replaced takes its series along.
-    pub fn series(&self) -> Vec<Arc<Series>> {
+    /// What is counted of the resources; a version that is replaced takes it along.
+    pub fn metrics(&self) -> Vec<Arc<Metrics>> {
         let Self { caches, rate_limits, processors, outputs, inputs } = self;
-        [caches.series(), rate_limits.series(), processors.series(), outputs.series(), inputs.series()]
+        [caches.metrics(), rate_limits.metrics(), processors.metrics(), outputs.metrics(), inputs.metrics()]
             .concat()
     }
 

@@ -15,7 +15,7 @@ use weir_core::{
     http::NoHttp,
     input::Input,
     kind::Kind,
-    metrics::{Family, Metrics, Series},
+    metrics::{Custom, Family, Measure, Metrics, Series},
     node::Node,
     output::Output,
     pipe::Pipes,
@@ -155,6 +155,10 @@ impl BuildContext for Building {
 
     fn series(&mut self, family: &'static Family) -> Arc<Series> {
         Metrics::default().series(&self.component, family)
+    }
+
+    fn custom_metric(&mut self, name: String, measure: Measure, labels: Vec<String>) -> Arc<Custom> {
+        Metrics::default().custom(&self.component, name, measure, labels)
     }
 
     fn checkpoint(&mut self) -> Checkpoint {

@@ -21,6 +21,7 @@ mod jmespath;
 mod jq;
 mod log;
 mod mapping;
+mod metric;
 mod mutation;
 mod noop;
 mod parallel;
@@ -70,6 +71,7 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &jq::SPEC,
     &log::SPEC,
     &mapping::SPEC,
+    &metric::SPEC,
     &mutation::SPEC,
     &noop::SPEC,
     &parallel::SPEC,

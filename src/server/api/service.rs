@@ -7,7 +7,7 @@ use super::{
 use crate::{
     http::{TEXT, not_found},
     runtime::RunningStream,
-    telemetry::metrics::{Group, json as metrics_json, prometheus, renamed},
+    telemetry::metrics::{Group, json as metrics_json, prometheus},
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -172,18 +172,18 @@ impl Streams {
     }
 }
 
-/// The series of all streams, those of the resources first.
+/// What is counted of all streams, of the resources first.
 fn groups(app: &App) -> Vec<Group> {
-    let resources = app.engine.resources.series();
+    let resources = app.engine.resources.metrics();
     match &app.subject {
         Subject::Single(single) => {
-            vec![Group::new(None, resources), Group::new(None, single.load().metrics.all())]
+            vec![Group::new(None, &resources), Group::new(None, &[Arc::clone(&single.load().metrics)])]
         }
         Subject::Streams(streams) => {
-            let mut groups = vec![Group::new(Some(Arc::from("")), resources)];
+            let mut groups = vec![Group::new(Some(Arc::from("")), &resources)];
             for view in streams.service.list(Kind::Stream) {
                 if let Some(metrics) = crate::runtime::metrics(streams.service.running(&view.key).as_ref()) {
-                    groups.push(Group::new(Some(Arc::clone(&view.key.id)), metrics.all()));
+                    groups.push(Group::new(Some(Arc::clone(&view.key.id)), &[metrics]));
                 }
             }
             groups
@@ -200,11 +200,7 @@ pub(super) fn metrics(app: &App) -> Response {
     }
     let (to, pieces) = mpsc::channel(PIECES);
     // Ends with the client's connection, which drops the receiver.
-    let (groups, own) = (groups(app), own_metrics(app));
-    match app.settings.renames.clone() {
-        None => tokio::spawn(prometheus(groups, own, to)),
-        Some(renames) => tokio::spawn(async move { renamed(groups, &renames, own, to).await }),
-    };
+    tokio::spawn(prometheus(groups(app), app.settings.renames.clone(), own_metrics(app), to));
     let mut response = Response::new(StatusCode::OK, "");
     response
         .headers

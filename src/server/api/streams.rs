@@ -147,8 +147,10 @@ impl Streams {
         }
         let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
         let metrics = crate::runtime::metrics(self.service.running(&view.key).as_ref());
-        let groups: Vec<Group> =
-            metrics.iter().map(|metrics| Group::new(Some(Arc::clone(&view.key.id)), metrics.all())).collect();
+        let groups: Vec<Group> = metrics
+            .into_iter()
+            .map(|metrics| Group::new(Some(Arc::clone(&view.key.id)), &[metrics]))
+            .collect();
         answer::json(StatusCode::OK, &metrics_json(&groups, Some(self.activity(&view).1), renames))
     }
 }

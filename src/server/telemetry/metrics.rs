@@ -2,62 +2,56 @@
 
 use super::renames::{Labels, Renames};
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::mpsc;
-use weir_core::metrics::{Family, Series};
+use weir_core::{
+    component::Component,
+    metrics::{Cell, Custom, Family, Histogram, Measure, Metrics, Series},
+};
 
 /// Bytes after which a piece of a long text is sent.
 const PIECE: usize = 64 << 10;
 /// The quantiles shown of a timer.
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
 
-/// The series of one stream, or of the resources when the id is empty.
+/// What is counted of one stream, or of the resources when the id is empty.
 pub(crate) struct Group {
     /// The stream's id; `None` outside streams mode, where series have no such label.
-    pub(crate) stream: Option<Arc<str>>,
-    /// Its series.
-    pub(crate) series: Vec<Arc<Series>>,
+    stream: Option<Arc<str>>,
+    series: Vec<Arc<Series>>,
+    custom: Vec<Arc<Custom>>,
 }
 
 impl Group {
-    /// The series of a stream.
-    pub(crate) fn new(stream: Option<Arc<str>>, series: Vec<Arc<Series>>) -> Self {
-        Self { stream, series }
+    /// What was counted of a stream.
+    pub(crate) fn new(stream: Option<Arc<str>>, metrics: &[Arc<Metrics>]) -> Self {
+        let series = metrics.iter().flat_map(|metrics| metrics.all()).collect();
+        let custom = metrics.iter().flat_map(|metrics| metrics.all_custom()).collect();
+        Self { stream, series, custom }
     }
 
-    /// The labels in alphabetical order: `label="",path="root.input",stream="a"`.
-    fn labels(&self, series: &Series, own: &[(&str, &str)]) -> String {
-        written(&self.label_set(series, own))
-    }
-
-    fn label_set<'a>(&'a self, series: &'a Series, own: &[(&'a str, &'a str)]) -> Labels<'a> {
-        let own = own.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let mut labels: Labels<'a> = own.collect();
-        labels.insert("label".into(), series.component.label.as_str().into());
-        labels.insert("path".into(), series.component.path.as_str().into());
+    fn labels<'a>(
+        &'a self,
+        component: &'a Component,
+        own: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Labels<'a> {
+        let mut labels: Labels<'a> =
+            own.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        labels.insert("label".into(), component.label.as_str().into());
+        labels.insert("path".into(), component.path.as_str().into());
         if let Some(stream) = &self.stream {
             labels.insert("stream".into(), (&**stream).into());
         }
         labels
     }
-
-    /// A metric's name and labels as they are shown; `None` where it is not.
-    fn shown<'a>(
-        &'a self,
-        name: &'a str,
-        series: &'a Series,
-        own: &[(&'a str, &'a str)],
-        renames: Option<&Renames>,
-    ) -> Option<(Cow<'a, str>, String)> {
-        let labels = self.label_set(series, own);
-        let (name, labels) = match renames {
-            Some(renames) => renames.apply(name, labels)?,
-            None => (name.into(), labels),
-        };
-        Some((name, written(&labels)))
-    }
 }
 
+/// Labels as they are written: `label="",path="root.input",stream="a"`.
 fn written(labels: &Labels<'_>) -> String {
     let mut text = String::new();
     for (name, value) in labels {
@@ -94,26 +88,109 @@ fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Counters and timers as one flat object, as the reference's `json_api` shows them.
-pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Value {
-    let mut all = Map::new();
-    for group in groups {
+/// The samples of one metric with one set of labels.
+enum Sample {
+    Counter(f64),
+    Gauge(f64),
+    Timer { quantiles: [u64; 3], sum: u64, count: u64 },
+}
+
+impl Sample {
+    fn timer(timer: Option<&Histogram>) -> Self {
+        let Some(timer) = timer else { return Self::Timer { quantiles: [0; 3], sum: 0, count: 0 } };
+        Self::Timer {
+            quantiles: QUANTILES.map(|(_, q)| timer.quantile(q)),
+            sum: timer.sum(),
+            count: timer.count(),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Counter(_) => "counter",
+            Self::Gauge(_) => "gauge",
+            Self::Timer { .. } => "summary",
+        }
+    }
+}
+
+/// Samples by name and written labels, the names given anew where a mapping says so.
+struct Collected<'a> {
+    renames: Option<&'a Renames>,
+    all: BTreeMap<String, BTreeMap<String, Sample>>,
+}
+
+impl<'a> Collected<'a> {
+    fn new(renames: Option<&'a Renames>) -> Self {
+        Self { renames, all: BTreeMap::new() }
+    }
+
+    fn add(&mut self, name: &str, labels: Labels<'_>, sample: Sample) {
+        let shown = match self.renames {
+            Some(renames) => renames.apply(name, labels),
+            None => Some((name.into(), labels)),
+        };
+        let Some((name, labels)) = shown else { return };
+        let samples = self.all.entry(name.into_owned()).or_default();
+        match (samples.get_mut(&written(&labels)), &sample) {
+            // A mapping may have left nothing that tells them apart.
+            (Some(Sample::Counter(known)), Sample::Counter(more)) => *known += more,
+            _ => drop(samples.insert(written(&labels), sample)),
+        }
+    }
+
+    /// What components count of themselves.
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    fn add_series(&mut self, group: &Group) {
         for series in &group.series {
             for (index, (name, own)) in series.family.counters.iter().enumerate() {
-                let Some((name, labels)) = group.shown(name, series, own, renames) else { continue };
-                let entry = all.entry(format!("{name}{{{labels}}}")).or_insert_with(|| json!(0));
-                // Of a resource that was replaced, both versions count.
-                *entry = json!(entry.as_u64().unwrap_or(0) + series.count(index));
+                let labels = group.labels(&series.component, own.iter().copied());
+                self.add(name, labels, Sample::Counter(series.count(index) as f64));
             }
-            let timer = series.family.timer;
-            if !timer.is_empty()
-                && let Some((timer, labels)) = group.shown(timer, series, &[], renames)
-            {
-                let quantile = |q: f64| series.timer().map_or(0, |timer| timer.quantile(q));
-                let shown: Map<String, Value> =
-                    QUANTILES.iter().map(|(name, q)| ((*name).to_owned(), json!(quantile(*q)))).collect();
-                all.insert(format!("{timer}{{{labels}}}"), Value::Object(shown));
+            if !series.family.timer.is_empty() {
+                let labels = group.labels(&series.component, []);
+                self.add(series.family.timer, labels, Sample::timer(series.timer()));
             }
+        }
+    }
+
+    /// The metrics that configs define.
+    fn add_custom(&mut self, group: &Group) {
+        for custom in &group.custom {
+            custom.each(|values, cell| {
+                let own = custom.labels.iter().zip(values).map(|(name, value)| (&**name, &**value));
+                let sample = match cell {
+                    Cell::Timer(timer) => Sample::timer(Some(timer)),
+                    Cell::Number(bits) => {
+                        let value = f64::from_bits(bits.load(Ordering::Relaxed));
+                        let gauge = custom.measure == Measure::Gauge;
+                        if gauge { Sample::Gauge(value) } else { Sample::Counter(value) }
+                    }
+                };
+                self.add(&custom.name, group.labels(&custom.component, own), sample);
+            });
+        }
+    }
+}
+
+/// What is counted as one flat object, as the reference's `json_api` shows it.
+#[expect(clippy::cast_possible_truncation, reason = "the reference shows whole numbers")]
+pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Value {
+    let mut collected = Collected::new(renames);
+    for group in groups {
+        collected.add_series(group);
+        collected.add_custom(group);
+    }
+    let mut all = Map::new();
+    for (name, samples) in collected.all {
+        for (labels, sample) in samples {
+            let shown = match sample {
+                Sample::Counter(value) | Sample::Gauge(value) => json!(value as i64),
+                Sample::Timer { quantiles, .. } => {
+                    QUANTILES.iter().zip(quantiles).map(|((name, _), value)| (*name, json!(value))).collect()
+                }
+            };
+            all.insert(format!("{name}{{{labels}}}"), shown);
         }
     }
     if let Some(uptime) = uptime {
@@ -122,15 +199,63 @@ pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&
     Value::Object(all)
 }
 
-/// Where a metric's samples are.
+/// Writes the Prometheus text in pieces, for it may be long; ends early when nobody reads.
+pub(crate) async fn prometheus(
+    groups: Vec<Group>,
+    renames: Option<Arc<Renames>>,
+    extra: String,
+    to: mpsc::Sender<bytes::Bytes>,
+) {
+    let mut text = extra;
+    let mut collected = Collected::new(renames.as_deref());
+    if renames.is_some() {
+        groups.iter().for_each(|group| collected.add_series(group));
+    } else {
+        // Without a mapping the families' names are known: what many streams count need not be held twice.
+        for (name, Name { timer, places }) in names(&groups) {
+            heading(name, if timer { "summary" } else { "counter" }, &mut text);
+            for group in &groups {
+                for series in &group.series {
+                    for (_, index) in places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family))
+                    {
+                        if timer {
+                            let labels = written(&group.labels(&series.component, []));
+                            line(name, &labels, &Sample::timer(series.timer()), &mut text);
+                        } else {
+                            let own = series.family.counters.get(*index).map_or(&[][..], |(_, own)| own);
+                            let labels = written(&group.labels(&series.component, own.iter().copied()));
+                            let _written = writeln!(text, "{name}{{{labels}}} {}", series.count(*index));
+                        }
+                    }
+                }
+                if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    groups.iter().for_each(|group| collected.add_custom(group));
+    for (name, samples) in &collected.all {
+        let Some(first) = samples.values().next().filter(|_| is_name(name)) else { continue };
+        heading(name, first.kind(), &mut text);
+        samples.iter().for_each(|(labels, sample)| line(name, labels, sample, &mut text));
+        if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
+            return;
+        }
+    }
+    // A reader that has gone needs nothing more.
+    drop(to.send(text.into()).await);
+}
+
+/// Where a metric of components is counted.
+#[derive(Default)]
 struct Name {
     timer: bool,
     /// Families that have it, and the counter's index there.
     places: Vec<(&'static Family, usize)>,
 }
 
-/// Writes the Prometheus text in pieces, for it may be long; ends early when nobody reads.
-pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Sender<bytes::Bytes>) {
+fn names(groups: &[Group]) -> BTreeMap<&'static str, Name> {
     let mut names: BTreeMap<&'static str, Name> = BTreeMap::new();
     let mut families: Vec<&'static Family> = Vec::new();
     for series in groups.iter().flat_map(|group| &group.series) {
@@ -140,104 +265,38 @@ pub(crate) async fn prometheus(groups: Vec<Group>, extra: String, to: mpsc::Send
         }
         families.push(family);
         for (index, (name, _)) in family.counters.iter().enumerate() {
-            names
-                .entry(name)
-                .or_insert_with(|| Name { timer: false, places: Vec::new() })
-                .places
-                .push((family, index));
+            names.entry(name).or_default().places.push((family, index));
         }
         if !family.timer.is_empty() {
-            let name = names.entry(family.timer).or_insert_with(|| Name { timer: true, places: Vec::new() });
-            name.places.push((family, 0));
+            names.insert(family.timer, Name { timer: true, places: vec![(family, 0)] });
         }
     }
-    let mut text = extra;
-    for (name, found) in names {
-        let kind = if found.timer { "summary" } else { "counter" };
-        let _written = writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}");
-        // Resources are counted once a label set, however often they were replaced.
-        let mut merged: BTreeMap<String, u64> = BTreeMap::new();
-        for group in &groups {
-            let shared = group.stream.as_ref().is_some_and(|stream| stream.is_empty());
-            for series in &group.series {
-                for (_, index) in
-                    found.places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family))
-                {
-                    if found.timer {
-                        summary(name, &group.labels(series, &[]), series, &mut text);
-                        continue;
-                    }
-                    let own = series.family.counters.get(*index).map_or(&[][..], |(_, own)| own);
-                    let labels = group.labels(series, own);
-                    if shared {
-                        *merged.entry(labels).or_default() += series.count(*index);
-                    } else {
-                        let _written = writeln!(text, "{name}{{{labels}}} {}", series.count(*index));
-                    }
-                }
-            }
-            if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
-                return;
-            }
-        }
-        for (labels, count) in merged {
-            let _written = writeln!(text, "{name}{{{labels}}} {count}");
-        }
-    }
-    // A reader that has gone needs nothing more.
-    drop(to.send(text.into()).await);
+    names
 }
 
-/// The Prometheus text where a mapping decides on names: all of it is made before it can be sorted by these.
-pub(crate) async fn renamed(
-    groups: Vec<Group>,
-    renames: &Renames,
-    extra: String,
-    to: mpsc::Sender<bytes::Bytes>,
-) {
-    let mut counters: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut summaries: BTreeMap<String, String> = BTreeMap::new();
-    for group in &groups {
-        for series in &group.series {
-            for (index, (name, own)) in series.family.counters.iter().enumerate() {
-                if let Some((name, labels)) = group.shown(name, series, own, Some(renames)) {
-                    let samples = counters.entry(name.into_owned()).or_default();
-                    *samples.entry(labels).or_default() += series.count(index);
-                }
-            }
-            let timer = series.family.timer;
-            if !timer.is_empty()
-                && let Some((name, labels)) = group.shown(timer, series, &[], Some(renames))
-            {
-                let text = summaries.entry(name.clone().into_owned()).or_default();
-                summary(&name, &labels, series, text);
-            }
-        }
-    }
-    let mut text = extra;
-    for (name, samples) in counters {
-        let _written = writeln!(text, "# HELP {name} Weir counter metric\n# TYPE {name} counter");
-        for (labels, count) in samples {
-            let _written = writeln!(text, "{name}{{{labels}}} {count}");
-        }
-        if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
-            return;
-        }
-    }
-    for (name, samples) in summaries {
-        let _written = writeln!(text, "# HELP {name} Weir summary metric\n# TYPE {name} summary");
-        text.push_str(&samples);
-    }
-    drop(to.send(text.into()).await);
+/// Whether Prometheus allows a name; one bad name would cost it the whole page.
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    name.bytes().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-fn summary(name: &str, labels: &str, series: &Series, text: &mut String) {
-    let Some(timer) = series.timer() else { return };
-    for (_, q) in QUANTILES {
-        let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {}", timer.quantile(q));
-    }
-    let _written =
-        writeln!(text, "{name}_sum{{{labels}}} {}\n{name}_count{{{labels}}} {}", timer.sum(), timer.count());
+fn heading(name: &str, kind: &str, text: &mut String) {
+    // Writing to a string cannot fail.
+    let _written = writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}");
+}
+
+fn line(name: &str, labels: &str, sample: &Sample, text: &mut String) {
+    let _written = match sample {
+        Sample::Counter(value) | Sample::Gauge(value) => writeln!(text, "{name}{{{labels}}} {value}"),
+        // What has no samples yet says nothing.
+        Sample::Timer { count: 0, .. } => Ok(()),
+        Sample::Timer { quantiles, sum, count } => {
+            for ((_, q), value) in QUANTILES.iter().zip(quantiles) {
+                let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {value}");
+            }
+            writeln!(text, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}")
+        }
+    };
 }
 
 #[cfg(test)]
@@ -255,7 +314,9 @@ mod tests {
         let component = Component { name: "x".into(), label: "l\"é".into(), path: "root.input".into() };
         let series = metrics.series(&Arc::new(component), &FAMILY);
         series.add(0, 3);
-        Group::new(Some(stream.into()), metrics.all())
+        let custom = metrics.custom(&series.component, "my_count".into(), Measure::Counter, vec!["k".into()]);
+        custom.record(vec!["v".into()], 2.0);
+        Group::new(Some(stream.into()), &[Arc::new(metrics)])
     }
 
     #[test]
@@ -268,7 +329,27 @@ mod tests {
             shown[r#"batch_created{label="l\"\u00e9",mechanism="count",path="root.input",stream="a"}"#],
             0
         );
+        assert_eq!(shown[r#"my_count{k="v",label="l\"\u00e9",path="root.input",stream="a"}"#], 2);
         assert_eq!(shown["uptime_ns"], 7);
+    }
+
+    #[tokio::test]
+    async fn a_mapping_names_anew_and_drops() {
+        let renames = Renames::new(
+            "root = if this.has_prefix(\"my_\") { this.uppercase() } else { deleted() }\nmeta path = deleted()\nmeta stream = deleted()",
+        )
+        .unwrap()
+        .unwrap();
+        let groups = [group("a"), group("b")];
+        let shown = json(&groups, None, Some(&renames));
+        assert_eq!(shown, json!({r#"MY_COUNT{k="v",label="l\"\u00e9"}"#: 4}));
+        let (to, mut from) = mpsc::channel(1);
+        tokio::spawn(prometheus(groups.into(), Some(Arc::new(renames)), String::new(), to));
+        let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
+        assert!(
+            text.ends_with("# TYPE MY_COUNT counter\nMY_COUNT{k=\"v\",label=\"l\\\"\\u00e9\"} 4\n"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
@@ -276,7 +357,7 @@ mod tests {
         let (to, mut from) = mpsc::channel(1);
         let groups = vec![group("a"), group("b")];
         groups[0].series[0].time(Duration::from_nanos(10));
-        let written = tokio::spawn(prometheus(groups, String::new(), to));
+        let written = tokio::spawn(prometheus(groups, None, String::new(), to));
         let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
         written.await.unwrap();
         let received: Vec<usize> = text
