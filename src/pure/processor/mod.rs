@@ -25,6 +25,7 @@ mod metric;
 mod mutation;
 mod noop;
 mod parallel;
+mod parse_log;
 mod processors;
 mod rate_limit;
 mod resource;
@@ -75,6 +76,7 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &mutation::SPEC,
     &noop::SPEC,
     &parallel::SPEC,
+    &parse_log::SPEC,
     &processors::SPEC,
     &rate_limit::SPEC,
     &resource::SPEC,
