@@ -24,6 +24,7 @@ mod program;
 #[cfg(test)]
 mod properties;
 pub mod replay;
+mod schema;
 pub mod spec;
 mod stack;
 mod text;
@@ -45,6 +46,7 @@ pub use number::{Narrow, Num, format_shortest};
 pub use object::{Object, parse_object};
 pub use parse::ParseError;
 pub use program::{Class, Mapped, Mutated, Place, Program};
+pub use schema::Schema;
 pub use text::Text;
 pub use timestamp::Timestamp;
 pub use value::{ArrayProblem, Kind, PathError, Segment, Value, dot_path, split_dot_path};

@@ -41,7 +41,7 @@ mod sorting;
 mod strings;
 mod target;
 mod time;
-mod url;
+pub(crate) mod url;
 mod xml;
 mod yaml;
 

@@ -24,6 +24,15 @@ struct Url<'a> {
     query: &'a [u8],
 }
 
+/// Whether a text is a URL, and has a scheme.
+pub(crate) fn is_url(text: &str) -> Option<bool> {
+    let bytes = text.as_bytes();
+    let (url, fragment) = cut(bytes, b'#').unwrap_or((bytes, b""));
+    let url = parse(url).ok()?;
+    (unpercent(url.path, false).is_ok() && unpercent(fragment, false).is_ok())
+        .then_some(!url.scheme.is_empty())
+}
+
 fn parse_url(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let bytes = coerced(&target)?;
     cx.spend(bytes.len() as u64 / 32)?;

@@ -19,6 +19,7 @@ mod group_by_value;
 mod insert_part;
 mod jmespath;
 mod jq;
+mod json_schema;
 mod log;
 mod mapping;
 mod metric;
@@ -70,6 +71,7 @@ pub(crate) static SPECS: &[&ProcessorSpec] = &[
     &insert_part::SPEC,
     &jmespath::SPEC,
     &jq::SPEC,
+    &json_schema::SPEC,
     &log::SPEC,
     &mapping::SPEC,
     &metric::SPEC,
