@@ -25,14 +25,31 @@ pub trait Origin: Send + Sync {
 pub struct Failure {
     /// The first or general error.
     pub error: Error,
-    /// Tags of the messages that failed, when all of them are known; the others were delivered.
-    pub failed: Option<Vec<u32>>,
+    /// Tags of the messages that failed, each with its error, when all of them are known; the others were delivered.
+    pub failed: Option<Failed>,
 }
+
+/// Tags of messages that failed, each with its error.
+pub type Failed = Vec<(u32, Error)>;
 
 impl Failure {
     /// The whole batch failed.
     pub fn all(error: Error) -> Self {
         Self { error, failed: None }
+    }
+
+    /// These messages failed, all of those tagged as unknown: then it is the whole batch.
+    pub fn some(error: Error, failed: Failed) -> Self {
+        let known = !failed.is_empty() && failed.iter().all(|(tag, _)| *tag != UNTAGGED);
+        Self { error, failed: known.then_some(failed) }
+    }
+
+    /// The error of the message of a tag, if that is one that failed.
+    pub fn of(&self, tag: u32) -> Option<&Error> {
+        match &self.failed {
+            None => Some(&self.error),
+            Some(failed) => failed.iter().find(|(failed, _)| *failed == tag).map(|(_, error)| error),
+        }
     }
 }
 
@@ -108,7 +125,9 @@ struct Branch {
 impl Origin for Branch {
     fn settle(&self, _: u32, outcome: Result<(), Failure>) {
         if let Err(Failure { error, failed }) = outcome {
-            self.fork.fail(Failure { error, failed: failed.or_else(|| self.tags.clone()) });
+            let all = || Some(self.tags.as_ref()?.iter().map(|tag| (*tag, error.clone())).collect());
+            let failed = failed.or_else(all);
+            self.fork.fail(Failure { error, failed });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Batch policies: when small batches are joined to one.
 
 use crate::{
-    ack::{Failure, Origin},
+    ack::{Failed, Failure, Origin},
     error::Error,
     expression::Mapping,
     frame::{Frame, UNTAGGED},
@@ -170,17 +170,15 @@ impl Origin for Merged {
         };
         let mut start = 0;
         for part in &self.parts {
-            let tags: Vec<u32> = failed
+            let failed: Failed = failed
                 .iter()
-                .filter(|at| (start..part.end).contains(&(**at as usize)))
-                .map(|at| self.tags.get(*at as usize).copied().unwrap_or(UNTAGGED))
+                .filter(|(at, _)| (start..part.end).contains(&(*at as usize)))
+                .map(|(at, error)| (self.tags.get(*at as usize).copied().unwrap_or(UNTAGGED), error.clone()))
                 .collect();
             start = part.end;
-            let outcome = if tags.is_empty() {
-                Ok(())
-            } else {
-                let known = !tags.contains(&UNTAGGED);
-                Err(Failure { error: failure.error.clone(), failed: known.then_some(tags) })
+            let outcome = match failed.first() {
+                None => Ok(()),
+                Some((_, first)) => Err(Failure::some(first.clone(), failed)),
             };
             part.origin.settle(part.slot, outcome);
         }
@@ -192,6 +190,10 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
+    fn tags(failed: Failed) -> Vec<u32> {
+        failed.into_iter().map(|(tag, _)| tag).collect()
+    }
+
     #[derive(Default)]
     struct Book(Mutex<Vec<(u32, Option<Vec<u32>>)>>);
 
@@ -200,7 +202,7 @@ mod tests {
             self.0
                 .lock()
                 .unwrap()
-                .push((slot, outcome.err().map(|failure| failure.failed.unwrap_or_default())));
+                .push((slot, outcome.err().map(|failure| tags(failure.failed.unwrap_or_default()))));
         }
     }
 

@@ -165,11 +165,9 @@ impl Frame {
                 continue;
             };
             let first = first.clone();
-            let tags: Vec<u32> =
-                failed.map(|(at, _)| messages.get(*at).map_or(UNTAGGED, |message| message.tag)).collect();
-            let known = !tags.contains(&UNTAGGED);
-            let failure = Failure { error: first, failed: known.then_some(tags) };
-            self.origin.settle(mark.slot, Err(failure));
+            let tag = |at: usize| messages.get(at).map_or(UNTAGGED, |message| message.tag);
+            let failed = failed.map(|(at, error)| (tag(*at), error.clone())).collect();
+            self.origin.settle(mark.slot, Err(Failure::some(first, failed)));
         }
     }
 }

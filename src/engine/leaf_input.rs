@@ -247,7 +247,7 @@ struct State {
 struct Nacked {
     sent: Arc<Sent>,
     slot: u32,
-    failed: Option<Vec<u32>>,
+    failure: Failure,
     due: Instant,
 }
 
@@ -274,10 +274,8 @@ impl Ledger {
         let Some(nacked) = state.nacked.remove(at) else { return Replay::Later(None) };
         drop(state);
         let batch = nacked.sent.batch(nacked.slot);
-        let messages = match &nacked.failed {
-            None => batch.to_vec(),
-            Some(tags) => batch.iter().filter(|message| tags.contains(&message.tag)).cloned().collect(),
-        };
+        let messages =
+            batch.iter().filter(|message| nacked.failure.of(message.tag).is_some()).cloned().collect();
         Replay::Now(Frame::single(messages, nacked.slot, nacked.sent))
     }
 
@@ -354,7 +352,7 @@ impl Origin for Sent {
                 if let Some(sent) =
                     state.open.iter().find(|sent| std::ptr::eq(&raw const ***sent, self)).cloned()
                 {
-                    state.nacked.push_back(Nacked { sent, slot, failed: failure.failed, due });
+                    state.nacked.push_back(Nacked { sent, slot, failure, due });
                 }
                 drop(state);
                 return ledger.changed.notify_one();

@@ -12,14 +12,14 @@ use std::{
 use tokio::sync::Notify;
 use weir_bloblang::{Kind, Mapped, Message, Num, Timestamp, Value};
 use weir_core::{
-    ack::{Failure, Fork, Origin},
+    ack::{Failed, Failure, Fork, Origin},
     buffer::Buffer,
     build_error::BuildError,
     duration,
     error::Error,
     expression::Mapping,
     field::Field,
-    frame::{Frame, UNTAGGED},
+    frame::Frame,
     input::Next,
     registry::BufferSpec,
     spec::{Body, Example, Status},
@@ -256,16 +256,15 @@ impl Origin for Window {
         let forks = mem::take(&mut *self.forks.lock().unwrap_or_else(PoisonError::into_inner));
         let Err(failure) = outcome else { return };
         // The messages that failed, by the batch they came with.
-        let mut failed: HashMap<*const Fork, (Arc<Fork>, Vec<u32>)> = HashMap::new();
+        let mut failed: HashMap<*const Fork, (Arc<Fork>, Failed)> = HashMap::new();
         for (number, (fork, tag)) in (0_u32..).zip(forks.into_iter().zip(&self.tags)) {
-            if failure.failed.as_ref().is_none_or(|tags| tags.contains(&number)) {
+            if let Some(error) = failure.of(number) {
                 let entry = failed.entry(Arc::as_ptr(&fork)).or_insert_with(|| (fork, Vec::new()));
-                entry.1.push(*tag);
+                entry.1.push((*tag, error.clone()));
             }
         }
-        for (fork, tags) in failed.into_values() {
-            let known = !tags.contains(&UNTAGGED);
-            fork.fail(Failure { error: failure.error.clone(), failed: known.then_some(tags) });
+        for (fork, failed) in failed.into_values() {
+            fork.fail(Failure::some(failure.error.clone(), failed));
         }
     }
 }

@@ -115,9 +115,7 @@ impl Passed {
         let start = slot.checked_sub(1).and_then(|before| self.marks.get(before)).map_or(0, |mark| mark.end);
         let end = self.marks.get(slot).map_or(start, |mark| mark.end);
         let batch = self.messages.get(start as usize..end as usize).unwrap_or_default();
-        let is_meant = |message: &&Message| {
-            failure.failed.as_ref().is_none_or(|tags| tags.is_empty() || tags.contains(&message.tag))
-        };
+        let is_meant = |message: &&Message| failure.of(message.tag).is_some();
         batch.iter().filter(is_meant).cloned().collect()
     }
 }

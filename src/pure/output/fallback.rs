@@ -1,7 +1,7 @@
 //! `fallback`: the next output gets what one fails on.
 
 use super::{
-    kept::{Kept, UnderWay},
+    kept::{Kept, UnderWay, numbers},
     resend::Resend,
 };
 use async_trait::async_trait;
@@ -71,15 +71,16 @@ impl Origin for Attempt {
         let failed = self.kept.failed(slot, self.sent.as_deref(), &failure);
         let at = self.at + 1;
         let Some(next) = self.outputs.get(at).filter(|next| next.is_open()) else {
-            return self.kept.fail(slot, failure.error, &failed);
+            return self.kept.fail(slot, failure.error, failed);
         };
-        let reason = Value::from(failure.error.to_string());
-        let mut messages = self.kept.copies(&failed);
-        for message in &mut messages {
-            message.metadata_mut().set("fallback_error", reason.clone());
-        }
+        let explained = |(number, error): &(u32, Error)| {
+            let mut message = self.kept.copy(*number)?;
+            message.metadata_mut().set("fallback_error", Value::from(error.to_string()));
+            Some(message)
+        };
+        let messages = failed.iter().filter_map(explained).collect();
         let kept = Arc::clone(&self.kept);
-        let attempt = Self { outputs: Arc::clone(&self.outputs), kept, at, sent: Some(failed) };
+        let attempt = Self { outputs: Arc::clone(&self.outputs), kept, at, sent: Some(numbers(&failed)) };
         next.push(Duration::ZERO, Frame::single(messages, slot, Arc::new(attempt)));
     }
 }
@@ -144,6 +145,8 @@ mod tests {
         assert_eq!(last.received(), ["b", "d"]);
         let reason = last.messages()[0].metadata().get("fallback_error").map(Value::to_json);
         assert_eq!(reason.as_deref(), Some("\"refused b\""));
+        let reason = last.messages()[1].metadata().get("fallback_error").map(Value::to_json);
+        assert_eq!(reason.as_deref(), Some("\"refused d\""));
         assert_eq!(book.sorted(), ["0 ok", "1 ok", "2 refused d [1]"]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 use tokio::sync::Notify;
 use weir_bloblang::Message;
 use weir_core::{
-    ack::{Failure, Origin},
+    ack::{Failed, Failure, Origin},
     error::Error,
     frame::{Frame, Mark, UNTAGGED},
 };
@@ -46,7 +46,12 @@ impl Kept {
 
     /// Copies of some messages.
     pub(super) fn copies(&self, tags: &[u32]) -> Vec<Message> {
-        tags.iter().filter_map(|tag| self.messages.get(*tag as usize)).cloned().collect()
+        tags.iter().filter_map(|tag| self.copy(*tag)).collect()
+    }
+
+    /// A copy of one message.
+    pub(super) fn copy(&self, tag: u32) -> Option<Message> {
+        self.messages.get(tag as usize).cloned()
     }
 
     /// The messages of a batch.
@@ -56,16 +61,12 @@ impl Kept {
         (start..self.marks.get(slot).map_or(start, |mark| mark.end)).collect()
     }
 
-    /// Which of the messages that were sent a failure is about.
-    pub(super) fn failed(&self, slot: u32, sent: Option<&[u32]>, failure: &Failure) -> Vec<u32> {
+    /// Which of the messages that were sent a failure is about, by their number in the frame, and why.
+    pub(super) fn failed(&self, slot: u32, sent: Option<&[u32]>, failure: &Failure) -> Failed {
         let sent = sent.map_or_else(|| self.batch(slot), <[u32]>::to_vec);
-        match &failure.failed {
-            Some(tags) if !tags.is_empty() => {
-                let known: Vec<u32> = sent.iter().copied().filter(|tag| tags.contains(tag)).collect();
-                if known.is_empty() { sent } else { known }
-            }
-            _ => sent,
-        }
+        let known = sent.iter().filter_map(|tag| Some((*tag, failure.of(*tag)?.clone())));
+        let known: Failed = known.collect();
+        if known.is_empty() { all(&sent, &failure.error) } else { known }
     }
 
     /// Tells that a batch is delivered.
@@ -73,12 +74,11 @@ impl Kept {
         self.settle(slot, Ok(()));
     }
 
-    /// Tells that some messages of a batch failed, by this error.
-    pub(super) fn fail(&self, slot: u32, error: Error, failed: &[u32]) {
-        let tags: Vec<u32> =
-            failed.iter().map(|tag| self.tags.get(*tag as usize).copied().unwrap_or(UNTAGGED)).collect();
-        let whole = tags.contains(&UNTAGGED) || tags.is_empty();
-        self.settle(slot, Err(Failure { error, failed: (!whole).then_some(tags) }));
+    /// Tells that some messages of a batch failed.
+    pub(super) fn fail(&self, slot: u32, error: Error, failed: Failed) {
+        let tag = |number: u32| self.tags.get(number as usize).copied().unwrap_or(UNTAGGED);
+        let failed = failed.into_iter().map(|(number, error)| (tag(number), error)).collect();
+        self.settle(slot, Err(Failure::some(error, failed)));
     }
 
     fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
@@ -86,6 +86,16 @@ impl Kept {
             self.origin.settle(mark.slot, outcome);
         }
     }
+}
+
+/// The numbers of messages that failed.
+pub(super) fn numbers(failed: &Failed) -> Vec<u32> {
+    failed.iter().map(|(number, _)| *number).collect()
+}
+
+/// Messages that all failed alike.
+pub(super) fn all(numbers: &[u32], error: &Error) -> Failed {
+    numbers.iter().map(|number| (*number, error.clone())).collect()
 }
 
 impl Drop for Kept {
@@ -134,7 +144,9 @@ pub(super) mod testing {
         fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
             self.0.lock().unwrap().push(match outcome {
                 Ok(()) => format!("{slot} ok"),
-                Err(Failure { error, failed: Some(tags) }) => format!("{slot} {error} {tags:?}"),
+                Err(Failure { error, failed: Some(failed) }) => {
+                    format!("{slot} {error} {:?}", numbers(&failed))
+                }
                 Err(Failure { error, failed: None }) => format!("{slot} {error}"),
             });
         }

@@ -1,7 +1,7 @@
 //! `retry`: sends again what an output fails on.
 
 use super::{
-    kept::{Kept, UnderWay},
+    kept::{Kept, UnderWay, all},
     resend::Resend,
 };
 use crate::log::Log;
@@ -121,7 +121,7 @@ impl Origin for Attempt {
         let Inner { resend, limits, log } = &*self.inner;
         let batch = self.kept.batch(slot);
         if !resend.is_open() {
-            return self.kept.fail(slot, failure.error, &batch);
+            return self.kept.fail(slot, failure.error.clone(), all(&batch, &failure.error));
         }
         log.error(format_args!("Failed to send message: {}", failure.error));
         let mut backoff = self.backoff.clone();
@@ -129,7 +129,7 @@ impl Origin for Attempt {
         let too_often = limits.retries.is_some_and(|max| self.retries >= max);
         if too_often || limits.in_all.is_some_and(|in_all| self.began.elapsed() + wait > in_all) {
             let error = Error::failed("message failed to reach a target destination");
-            return self.kept.fail(slot, error, &batch);
+            return self.kept.fail(slot, error.clone(), all(&batch, &error));
         }
         let messages = self.kept.copies(&batch);
         let next = Self {

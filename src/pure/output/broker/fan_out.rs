@@ -1,7 +1,7 @@
 //! All outputs at once.
 
 use super::super::{
-    kept::{Kept, UnderWay},
+    kept::{Kept, UnderWay, numbers},
     resend::{Resend, wait},
 };
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 use weir_core::{
-    ack::{Failure, Origin},
+    ack::{Failed, Failure, Origin},
     error::Error,
     frame::Frame,
     output::Output,
@@ -56,14 +56,14 @@ struct Spread {
     kept: Kept,
     /// By batch: the outputs that have not delivered it.
     pending: Vec<AtomicU32>,
-    failures: Mutex<HashMap<u32, (Error, Vec<u32>)>>,
+    failures: Mutex<HashMap<u32, (Error, Failed)>>,
 }
 
 impl Spread {
-    fn done(&self, slot: u32, failed: Option<(Error, Vec<u32>)>) {
+    fn done(&self, slot: u32, failed: Option<(Error, Failed)>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((error, tags)) = failed {
-            failures.entry(slot).or_insert((error, Vec::new())).1.extend(tags);
+        if let Some((error, more)) = failed {
+            failures.entry(slot).or_insert((error, Vec::new())).1.extend(more);
         }
         let Some(pending) = self.pending.get(slot as usize) else { return };
         if pending.fetch_sub(1, Ordering::AcqRel) != 1 {
@@ -73,10 +73,10 @@ impl Spread {
         drop(failures);
         match failed {
             None => self.kept.delivered(slot),
-            Some((error, mut tags)) => {
-                tags.sort_unstable();
-                tags.dedup();
-                self.kept.fail(slot, error, &tags);
+            Some((error, mut failed)) => {
+                failed.sort_by_key(|(number, _)| *number);
+                failed.dedup_by_key(|(number, _)| *number);
+                self.kept.fail(slot, error, failed);
             }
         }
     }
@@ -99,11 +99,11 @@ impl Origin for Branch {
         let Some(resend) = self.resend.as_ref().filter(|resend| resend.is_open()) else {
             return self.spread.done(slot, Some((failure.error, failed)));
         };
-        let messages = self.spread.kept.copies(&failed);
+        let messages = self.spread.kept.copies(&numbers(&failed));
         let again = Self {
             spread: Arc::clone(&self.spread),
             resend: self.resend.clone(),
-            sent: Some(failed),
+            sent: Some(numbers(&failed)),
             attempt: self.attempt.saturating_add(1),
         };
         resend.push(wait(self.attempt), Frame::single(messages, slot, Arc::new(again)));

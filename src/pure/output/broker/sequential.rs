@@ -1,7 +1,7 @@
 //! One output after the other.
 
 use super::super::{
-    kept::{Kept, UnderWay},
+    kept::{Kept, UnderWay, all, numbers},
     resend::{Resend, wait},
 };
 use async_trait::async_trait;
@@ -57,22 +57,22 @@ impl Origin for Step {
             Ok(()) if self.at + 1 == self.chain.outputs.len() => return self.kept.delivered(slot),
             Ok(()) => {
                 let sent = self.kept.batch(slot);
-                (Error::Closed, sent.clone(), self.next(self.at + 1, sent, 0), Duration::ZERO)
+                (Error::Closed, all(&sent, &Error::Closed), self.next(self.at + 1, sent, 0), Duration::ZERO)
             }
             Err(failure) => {
                 let failed = self.kept.failed(slot, self.sent.as_deref(), &failure);
                 if self.chain.fail_fast {
-                    return self.kept.fail(slot, failure.error, &failed);
+                    return self.kept.fail(slot, failure.error, failed);
                 }
-                let next = self.next(self.at, failed.clone(), self.attempt.saturating_add(1));
+                let next = self.next(self.at, numbers(&failed), self.attempt.saturating_add(1));
                 (failure.error, failed, next, wait(self.attempt))
             }
         };
         match self.chain.outputs.get(next.at).filter(|resend| resend.is_open()) {
             Some(resend) => {
-                resend.push(delay, Frame::single(self.kept.copies(&sent), slot, Arc::new(next)));
+                resend.push(delay, Frame::single(self.kept.copies(&numbers(&sent)), slot, Arc::new(next)));
             }
-            None => self.kept.fail(slot, error, &sent),
+            None => self.kept.fail(slot, error, sent),
         }
     }
 }
