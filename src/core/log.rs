@@ -27,6 +27,12 @@ impl Log {
         self.stream.as_deref()
     }
 
+    /// What ends the process.
+    pub fn fatal(&self, text: impl Display) {
+        let Component { label, path, .. } = &*self.component;
+        tracing::error!(fatal = true, label, path, stream = self.stream(), "{text}");
+    }
+
     /// Something that the user should know of.
     pub fn error(&self, text: impl Display) {
         let Component { label, path, .. } = &*self.component;

@@ -38,10 +38,11 @@ impl Processor for Crash {
             Ok(text) => text,
             Err(error) => format!("failed to interpolate the crash message: {error}"),
         };
-        self.log.error(&text);
         if self.log.stream().is_some() {
+            self.log.error(&text);
             std::panic::resume_unwind(Box::new(text));
         }
+        self.log.fatal(&text);
         std::process::exit(1)
     }
 }

@@ -84,7 +84,10 @@ impl Lines {
         if config.add_timestamp {
             head.push((config.timestamp_name.clone(), Value::String(now())));
         }
-        head.push((config.level_name.clone(), Value::String(level_text(level).into())));
+        // The library has no such level.
+        let fatal = fields.remove("fatal").is_some();
+        let level = if fatal { "fatal" } else { level_text(level) };
+        head.push((config.level_name.clone(), level.into()));
         head.push((config.message_name.clone(), text));
         if config.json {
             fields.extend(head);
