@@ -65,7 +65,7 @@ impl Source {
         let mut lints: Vec<Lint> = missing.into_iter().collect();
         if !self.lint_disabled {
             let strict = self.node.at(&["error_handling", "strict"]).and_then(Node::as_str) == Some("true");
-            let options = LintOptions { strict: options.strict || strict, ..options };
+            let options = LintOptions { strict: options.strict && strict, ..options };
             lints.extend(lint::config(&self.node, sections, registry, options));
         }
         lints

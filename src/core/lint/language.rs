@@ -13,8 +13,8 @@ fn environment() -> &'static Environment {
 
 /// What is wrong with a mapping or query.
 pub(super) fn mapping(node: &Node, scalar: &Scalar) -> Vec<Lint> {
-    let errors = Program::lint(&scalar.text, environment());
-    errors
+    let error = Program::parse(&scalar.text, environment()).err();
+    error
         .iter()
         .map(|error| place(node, scalar, error.line, error.column, error.without_position()))
         .collect()

@@ -48,7 +48,8 @@ pub struct LintOptions {
     pub deprecated: bool,
     /// Whether components without a label are.
     pub labels: bool,
-    /// Whether failed messages are refused by outputs (`error_handling.strict`), which makes `catch` useless.
+    /// Whether to look for `catch` where failed messages are refused (`error_handling.strict`), which makes it useless:
+    /// as in the reference, commands that check do, those that run do not.
     pub strict: bool,
 }
 
@@ -100,7 +101,9 @@ impl<'a> Linter<'a> {
         }
         let mut seen = vec![false; fields.len()];
         self.entries(fields, node, &mut seen);
-        for (field, _) in fields.iter().zip(seen).filter(|(field, seen)| !seen && field.is_required()) {
+        for (field, _) in
+            fields.iter().zip(seen).filter(|(field, seen)| !seen && field.is_required() && !is_list(field))
+        {
             self.add(node.line(), format!("field {} is required", field.name));
         }
     }
@@ -164,6 +167,11 @@ impl<'a> Linter<'a> {
             FieldType::Any => {}
         }
     }
+}
+
+/// The reference does not miss lists.
+fn is_list(field: &Field) -> bool {
+    matches!(field.shape, Shape::List | Shape::ListOfLists)
 }
 
 #[cfg(test)]

@@ -19,7 +19,10 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     description: "What becomes of a refused message is up to its input, or to a `fallback` or `retry` around this \
                   output. Most inputs send it again and again.",
     status: Status::Stable,
-    body: Body::Single(Field::string("", "The text of the error.").default("''").interpolated()),
+    // The reference does not lint what is in the text, so the field is not called interpolated here.
+    body: Body::Single(
+        Field::string("", "The text of the error; may hold `${! }` expressions.").default("''"),
+    ),
     examples: &[Example { title: "Refuse with the reason", config: "\"cannot be stored: ${! error() }\"" }],
     build: |node, _| {
         if node.as_str().is_none_or(str::is_empty) {

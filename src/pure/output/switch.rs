@@ -15,7 +15,7 @@ use weir_core::{
     expression::Mapping,
     field::Field,
     frame::Frame,
-    node::Node,
+    node::{Node, Style},
     output::{Output, OutputComponent},
     registry::OutputSpec,
     spec::{Body, Example, Status},
@@ -71,7 +71,10 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
 };
 
 fn rejects_forever(node: &Node) -> Vec<String> {
-    let retries = node.get("retry_until_success").and_then(Node::as_str) == Some("true");
+    // The reference does not see a truth in quotes.
+    let is_plain = |node: &&Node| node.as_scalar().is_some_and(|scalar| scalar.style == Style::Plain);
+    let retries = node.get("retry_until_success").filter(is_plain);
+    let retries = retries.and_then(|retries| retries.read().ok()).unwrap_or(false);
     let rejects = |case: &Node| {
         let output = case.get("output");
         let named = output.and_then(|output| output.get("type")).and_then(Node::as_str) == Some("reject");

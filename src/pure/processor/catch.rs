@@ -6,7 +6,6 @@ use weir_bloblang::Message;
 use weir_core::{
     error::Error,
     field::Field,
-    node::Node,
     processor::{Batches, Processor, one},
     registry::ProcessorSpec,
     spec::{Body, Example, Status},
@@ -18,26 +17,10 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     description: "Within, `error()` still tells what went wrong. Each message is a batch of its own within; what comes \
                   out is put together to one batch again. Errors that happen within are taken away too.",
     status: Status::Stable,
-    body: Body::List(Field::processor("", "The processors, in order.").default("[]").check(refuse_try)),
+    body: Body::List(Field::processor("", "The processors, in order.").default("[]")),
     examples: &[Example { title: "Say what went wrong", config: "[ { mapping: 'root.error = error()' } ]" }],
     build: |node, context| Ok(Box::new(Catch::new(super::children(context, "catch", node)?))),
 };
-
-/// A `try` directly within would skip every message, for all have failed.
-fn refuse_try(node: &Node) -> Vec<String> {
-    let is_try = |node: &Node| {
-        node.get("try").is_some_and(|body| body.as_list().is_some())
-            || node.get("type").and_then(Node::as_str) == Some("try")
-    };
-    let found = node.as_list().map_or_else(|| is_try(node), |items| items.iter().any(is_try));
-    let text = || {
-        "'catch' block contains a 'try' block which will never execute due to errors only being cleared at the end of \
-         the 'catch', for more information about nesting 'try' within 'catch' read: \
-         https://docs.redpanda.com/redpanda-connect/components/processors/try#nesting-within-a-catch-block"
-            .to_owned()
-    };
-    found.then(text).into_iter().collect()
-}
 
 struct Catch {
     children: Vec<Arc<dyn Processor>>,
@@ -114,7 +97,6 @@ impl Processor for Catch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::{run, shown};
 
     #[tokio::test]
@@ -127,12 +109,5 @@ mod tests {
             assert_eq!(shown(&out), [["a", "caught failed assignment (line 1): no", "c"]], "{config}");
             assert!(out[0].iter().all(|message| message.error().is_none()));
         }
-    }
-
-    #[test]
-    fn a_try_within_is_reported() {
-        let lint = |text| !refuse_try(&weir_core::yaml::parse(text).unwrap()).is_empty();
-        assert!(lint("[ { try: [] } ]") && lint("[ { noop: {} }, { type: try } ]"));
-        assert!(!lint("[ { noop: {} } ]"));
     }
 }

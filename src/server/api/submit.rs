@@ -98,7 +98,7 @@ impl Streams {
         repeated(&text.node)?;
         lint::read::check(&text.node, sections::STREAM, registry).map_err(error)?;
         if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, self.lint_options());
+            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
             refuse_lints(lints.iter().map(ToString::to_string).collect())?;
         }
         Ok(self.ready(id, text, chilled))
@@ -120,7 +120,7 @@ impl Streams {
         let lints = if silent {
             Vec::new()
         } else {
-            lint::config(&text.node, sections::STREAM_FILE, registry, self.lint_options())
+            lint::config(&text.node, sections::STREAM_FILE, registry, LintOptions::default())
         };
         let lints: Vec<String> = lints.iter().map(ToString::to_string).collect();
         if chilled {
@@ -148,7 +148,7 @@ impl Streams {
         };
         repeated(&text.node).map_err(placed)?;
         if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, self.lint_options());
+            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
             refuse_lints(lints.iter().map(|lint| named(lint.to_string())).collect())?;
         }
         lint::read::check(&text.node, sections::STREAM, registry).map_err(|e| placed(error(e)))?;
@@ -167,7 +167,7 @@ impl Streams {
         repeated(&text.node)?;
         let readable = lint::read::component(kind, &text.node, registry).map_err(error);
         if !chilled && !is_bare(&text.node) {
-            let lints = lint::component(kind, &text.node, registry, self.lint_options());
+            let lints = lint::component(kind, &text.node, registry, LintOptions::default());
             refuse_lints(lints.iter().map(ToString::to_string).collect())?;
         }
         readable?;
@@ -190,10 +190,6 @@ impl Streams {
         let build = Box::new(move || runtime.stream(&name, &node));
         let (key, format) = (Key::stream(id), format(&text.source));
         Submission { key, format, text: text.source, chilled, fingerprint, build: Some(build) }
-    }
-
-    pub(crate) fn lint_options(&self) -> LintOptions {
-        LintOptions { strict: self.runtime.engine().strict, ..LintOptions::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::http::path::query_value;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use std::time::Duration;
-use weir_config::{merge, sections, tokens, write::to_yaml};
+use weir_config::{LintOptions, merge, sections, tokens, write::to_yaml};
 use weir_control::{
     record::Desired,
     service::{Submission, WriteError, WriteOptions, Written},
@@ -133,7 +133,7 @@ impl Streams {
         lint::read::check(&text.node, sections::STREAM, registry)
             .map_err(|fault| error(fault.to_string()))?;
         if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, self.lint_options());
+            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
             // The keys of another type stay behind where a patch changes the type, and null takes a section away.
             let excused = |text: &str| {
                 text.contains(" is invalid when the component type is ")

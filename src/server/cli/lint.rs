@@ -23,7 +23,7 @@ pub(super) fn lint(
             return Ok(1);
         }
     };
-    let options = LintOptions { deprecated: args.deprecated, labels: args.labels, strict: false };
+    let options = LintOptions { deprecated: args.deprecated, labels: args.labels, strict: true };
     let mut code = 0;
     let mut done: Vec<&String> = Vec::new();
     for path in files.iter().chain(&args.extra.resources) {

@@ -128,7 +128,8 @@ fn lints(path: &str, registry: &Registry, variables: &Variables) -> Result<Vec<L
     let source =
         Source::read(&text(path)?, &|name| variables.get(name)).map_err(|error| error.to_string())?;
     check(&source.node, sections::CONFIG, registry).map_err(|error| error.to_string())?;
-    Ok(source.lint(sections::CONFIG, registry, LintOptions::default(), false))
+    let options = LintOptions { strict: true, ..LintOptions::default() };
+    Ok(source.lint(sections::CONFIG, registry, options, false))
 }
 
 #[cfg(test)]
