@@ -45,7 +45,7 @@ pub use methods::indented;
 pub use number::{Narrow, Num, format_shortest};
 pub use object::{Object, parse_object};
 pub use parse::ParseError;
-pub use program::{Class, Mapped, Mutated, Place, Program};
+pub use program::{Class, Mapped, Mutated, Place, Plan, Program};
 pub use schema::Schema;
 pub use text::Text;
 pub use timestamp::Timestamp;

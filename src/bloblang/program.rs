@@ -2,6 +2,7 @@
 
 mod overlay;
 mod places;
+mod plan;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::message::Message;
 use crate::parse::{self, Mapping, ParseError};
 use crate::value::Value;
 pub use places::Place;
+pub use plan::Plan;
 
 /// A compiled mapping. Cloning shares it.
 #[derive(Clone, Debug)]

@@ -118,6 +118,14 @@ fn every_example_lints() {
     );
 }
 
+#[test]
+fn every_example_passes_its_unit_tests() {
+    let done = Command::new(WEIR).args(["test", "examples/..."]).current_dir(root()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.lines().filter(|line| line.ends_with("succeeded")).count() >= 25, "{said}");
+}
+
 /// A config in which a component of a kind stands where it may.
 fn around(kind: Kind, component: &serde_json::Value) -> serde_json::Value {
     let labelled = || {

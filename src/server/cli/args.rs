@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Maps documents of stdin or a file, one a line.
     #[command(
-        after_help = "Examples:\n  echo '{\"name\":\"weir\"}' | weir blobl 'root.name = this.name.uppercase()'\n  weir blobl -f mapping.blobl -i documents.jsonl"
+        after_help = "Examples:\n  echo '{\"name\":\"weir\"}' | weir blobl 'root.name = this.name.uppercase()'\n  weir blobl -f mapping.blobl -i documents.jsonl\n  weir blobl --explain 'root.name = this.name.uppercase()'"
     )]
     Blobl(BloblArgs),
     /// Lists the components and the functions of the language.
@@ -206,6 +206,9 @@ pub(crate) struct TestArgs {
 pub(crate) struct BloblArgs {
     /// The mapping, unless it is in a file (`--file`).
     pub(crate) mapping: Option<String>,
+    /// Prints what the mapping was compiled to, and maps nothing.
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Processing threads; with more than one, results are in no order.
     #[arg(short, long, value_name = "COUNT", default_value_t = 1)]
     pub(crate) threads: usize,

@@ -27,6 +27,9 @@ pub(super) fn blobl(args: &BloblArgs) -> Result<ExitCode, String> {
     };
     let environment = language(folder.unwrap_or_default());
     let program = Program::parse(&text, &environment).map_err(|error| refused(&text, &error))?;
+    if args.explain {
+        return super::print(&program.plan().to_string());
+    }
     let mapper = Mapper { program, raw: args.raw, pretty: args.pretty };
     let source: Box<dyn Read> = match &args.input {
         Some(path) => Box::new(File::open(path).map_err(|error| {
