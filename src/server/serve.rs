@@ -269,7 +269,14 @@ async fn until_signal(
             _ = signal() => {}
         }
     }
-    service.shutdown(timeout).await;
+    tokio::select! {
+        () = service.shutdown(timeout) => {}
+        // Whoever asks twice has seen enough: what is in flight comes again after the next start.
+        signal = signal() => {
+            tracing::warn!("Received {} again, the service ends at once", signal?);
+            return Ok(());
+        }
+    }
     if let Some(server) = server {
         server.stop(LAST_ANSWERS).await;
     }

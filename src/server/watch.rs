@@ -437,7 +437,7 @@ pub(crate) async fn watch(streams: &Streams, mut resources: ResourceFiles, mut f
             let rest = (took * 10).clamp(PAUSE, LONGEST_PAUSE);
             sleep(rest).await;
             let unheard = if missing { UNHEARD / 2 } else { UNHEARD };
-            let until = unheard.max(took * 200).saturating_sub(rest);
+            let until = unheard.max(took * 300).saturating_sub(rest);
             // That nothing was heard is a reason to look, too.
             drop(timeout(until, heard.notified()).await);
         } else {

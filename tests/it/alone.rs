@@ -1,7 +1,7 @@
 //! A server that nobody looks at: what it tells its manager, what may be carried away of it, what it renews by itself.
 
 use crate::behaviour::{ANY_PORT, refused};
-use crate::harness::{ENDLESS, PATIENCE, Process, Server, Setup, WEIR, eventually, idle_stream};
+use crate::harness::{ENDLESS, PATIENCE, Process, Server, Setup, WEIR, eventually, idle_stream, signal};
 use crate::survival::mark_of;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::fs::{self, File};
@@ -155,6 +155,22 @@ fn certificates_are_renewed_without_a_restart() {
         let said = refused(&server, &format!("{ANY_PORT}  {files}\n"), "other");
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn a_second_signal_ends_a_server_that_takes_its_time() {
+    let mut server = Server::start();
+    let stuck = "input:\n  generate:\n    interval: 10ms\n    mapping: root = 1\npipeline:\n  processors:\n    - sleep: { duration: 1h }\noutput:\n  drop: {}\n";
+    server.done("POST", "/streams/stuck", stuck);
+    std::thread::sleep(Duration::from_millis(200));
+    signal(server.pid(), "TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.is_running(), "it did not wait for what is in flight");
+    signal(server.pid(), "INT");
+    assert!(server.ends_within(Duration::from_secs(3)), "{}", server.log());
+    // What was asked for is there nevertheless.
+    server.start_again();
+    assert!(server.is_active("stuck"));
 }
 
 #[test]

@@ -224,6 +224,16 @@ impl Server {
         self.process.kill();
     }
 
+    /// Whether the process is there.
+    pub(crate) fn is_running(&mut self) -> bool {
+        !self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
+        self.process.end_within(limit).is_some()
+    }
+
     /// Ends the process as `systemctl stop` would.
     pub(crate) fn stop(&mut self) {
         signal(self.pid(), "TERM");
