@@ -239,6 +239,13 @@ impl Histogram {
         self.sum.load(Ordering::Relaxed)
     }
 
+    /// Upper bounds of samples, nanoseconds, and how many there are up to each and above the one before; none where
+    /// there are none.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = self.buckets.iter().map(|cell| cell.load(Ordering::Relaxed)).enumerate();
+        counts.filter(|(_, count)| *count > 0).map(|(index, count)| (upper(index), count))
+    }
+
     /// The value below which the share `q` (0 to 1) of the samples lies, nanoseconds, to within a quarter.
     #[expect(
         clippy::cast_precision_loss,

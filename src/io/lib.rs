@@ -10,6 +10,7 @@ mod http_client;
 pub mod input;
 mod listener;
 mod metadata_filter;
+mod metrics;
 mod multipart;
 mod net;
 pub mod output;
@@ -26,6 +27,7 @@ pub static TABLE: Table = Table {
     buffers: buffer::SPECS,
     caches: cache::SPECS,
     inputs: input::SPECS,
+    metrics: metrics::SPECS,
     processors: processor::SPECS,
     outputs: output::SPECS,
     ..Table::EMPTY

@@ -173,6 +173,13 @@ pub(crate) fn client(config: &TlsConfig) -> Result<ClientConfig, BuildError> {
     }
 }
 
+/// An HTTP client by the field `tls` of a config; null: the system's TLS.
+pub fn http_client(tls: &weir_core::node::Node) -> Result<reqwest::Client, BuildError> {
+    let config = if tls.is_null() { TlsConfig::default() } else { tls.read()? };
+    let client = reqwest::Client::builder().user_agent("weir").tls_backend_preconfigured(client(&config)?);
+    client.build().map_err(|error| BuildError::new(error.to_string()))
+}
+
 /// How long a certificate is believed to be as it was before its files are looked at.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 

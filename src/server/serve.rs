@@ -8,7 +8,7 @@ use crate::{
     resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
     systemd::{self, READY, STOPPING},
-    telemetry::renames::Renames,
+    telemetry::{export::Exporter, renames::Renames},
     watch::{StreamFiles, watch},
 };
 use std::{
@@ -95,7 +95,7 @@ pub(crate) fn settings(
     };
     let metrics = match config.metrics.entries().map(|(name, _)| name).find(|name| *name != "mapping") {
         Some("json_api") => MetricsForm::Json,
-        Some("none") => MetricsForm::None,
+        Some("none" | "logger" | "statsd" | "influxdb") => MetricsForm::None,
         _ => MetricsForm::Prometheus,
     };
     let mapping = config.metrics.get("mapping").and_then(Node::as_str).unwrap_or_default();
@@ -222,6 +222,7 @@ async fn until_signal(
     committer: &Committer,
     loaded: Loaded,
 ) -> Result<(), String> {
+    let mut exporter = Exporter::new(&parts.config.metrics, &parts.registry)?;
     let host = Host::new(parts.prefix, Box::new(reserved));
     host.run_listeners_on(data.clone());
     let engine = Arc::new(Engine {
@@ -257,6 +258,7 @@ async fn until_signal(
     systemd::tell(READY);
     tokio::select! {
         () = watching => {}
+        () = exporter.keep(&app) => {}
         () = systemd::live() => {}
         signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
     }
@@ -277,6 +279,7 @@ async fn until_signal(
             return Ok(());
         }
     }
+    exporter.end(&app).await;
     if let Some(server) = server {
         server.stop(LAST_ANSWERS).await;
     }

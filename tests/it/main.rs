@@ -13,6 +13,7 @@ mod chaos;
 mod contract;
 mod durability;
 mod dynamic;
+mod exports;
 mod faults;
 mod harness;
 mod http;

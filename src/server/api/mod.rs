@@ -10,7 +10,7 @@ mod whole;
 mod write;
 
 pub(crate) use routes::reserved;
-pub(crate) use service::Debug;
+pub(crate) use service::{Debug, groups};
 pub(crate) use submit::{Refusal, Text};
 
 use crate::{

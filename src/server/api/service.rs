@@ -65,7 +65,9 @@ pub(super) async fn endpoints(app: &App) -> Response {
             _ => true,
         };
         if listed {
-            all.insert(row.path.to_owned(), row.description.to_owned());
+            let single = row.endpoint == Endpoint::Ready && matches!(app.subject, Subject::Single(_));
+            let description = if single { STREAM_READY } else { row.description };
+            all.insert(row.path.to_owned(), description.to_owned());
         }
     }
     app.host.describe(&mut all).await;
@@ -173,7 +175,7 @@ impl Streams {
 }
 
 /// What is counted of all streams, of the resources first.
-fn groups(app: &App) -> Vec<Group> {
+pub(crate) fn groups(app: &App) -> Vec<Group> {
     let resources = app.engine.resources.metrics();
     match &app.subject {
         Subject::Single(single) => {

@@ -11,7 +11,10 @@ use crate::{
     http::{Host, Server, listener},
     resource_files::{self, Places},
     serve::{own_tls, raise_limits, serve, settings, signal},
-    telemetry::start::{start, start_beside_data},
+    telemetry::{
+        export::Exporter,
+        start::{start, start_beside_data},
+    },
     watch::changed,
 };
 use arc_swap::ArcSwap;
@@ -160,6 +163,7 @@ async fn until_end(
     let view = Arc::new(ArcSwap::from_pointee(built.view().clone()));
     let shown = normalise(node, sections::SERVICE, &started.registry).map_err(|error| error.to_string())?;
     let settings = settings(service, node, &shown, false)?;
+    let mut exporter = Exporter::new(&service.metrics, &started.registry)?;
     let subject = Subject::Single(Arc::clone(&view));
     let app = Arc::new(App::new(Arc::clone(&engine), host.clone(), subject, settings));
     let server = if service.http.enabled { http(&app, &service.http) } else { None };
@@ -168,6 +172,7 @@ async fn until_end(
     let end = loop {
         tokio::select! {
             end = running.wait() => break end,
+            () = exporter.keep(&app) => {}
             signal = signal() => {
                 tracing::info!("Received {}, the service is closing", signal?);
                 tokio::select! {
@@ -193,6 +198,7 @@ async fn until_end(
             }
         }
     };
+    exporter.end(&app).await;
     drop(claims);
     if let Some(server) = server {
         server.stop(LAST_ANSWERS).await;

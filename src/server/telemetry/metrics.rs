@@ -1,7 +1,7 @@
 //! Counters and timers as text: Prometheus and the reference's JSON.
 
 use super::renames::{Labels, Renames};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value as Json, json};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -96,6 +96,14 @@ enum Sample {
 }
 
 impl Sample {
+    fn of(value: &Value<'_>) -> Self {
+        match *value {
+            Value::Counter(value) => Self::Counter(value),
+            Value::Gauge(value) => Self::Gauge(value),
+            Value::Timer(timer) => Self::timer(timer),
+        }
+    }
+
     fn timer(timer: Option<&Histogram>) -> Self {
         let Some(timer) = timer else { return Self::Timer { quantiles: [0; 3], sum: 0, count: 0 } };
         Self::Timer {
@@ -139,35 +147,58 @@ impl<'a> Collected<'a> {
         }
     }
 
-    /// What components count of themselves.
-    #[expect(clippy::cast_precision_loss, reason = "a count")]
     fn add_series(&mut self, group: &Group) {
-        for series in &group.series {
+        group.each_series(true, &mut |name, labels, value| self.add(name, labels, Sample::of(&value)));
+    }
+
+    fn add_custom(&mut self, group: &Group) {
+        group.each_custom(&mut |name, labels, value| self.add(name, labels, Sample::of(&value)));
+    }
+}
+
+/// What one metric with one set of labels stands at.
+pub(crate) enum Value<'a> {
+    Counter(f64),
+    Gauge(f64),
+    /// None: without samples.
+    Timer(Option<&'a Histogram>),
+}
+
+/// Is shown names, labels and values.
+type Show<'s> = dyn FnMut(&str, Labels<'_>, Value<'_>) + 's;
+
+impl Group {
+    /// What components count of themselves; `zeros`: also what has not counted anything yet.
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    pub(crate) fn each_series(&self, zeros: bool, show: &mut Show<'_>) {
+        for series in &self.series {
             for (index, (name, own)) in series.family.counters.iter().enumerate() {
-                let labels = group.labels(&series.component, own.iter().copied());
-                self.add(name, labels, Sample::Counter(series.count(index) as f64));
+                let count = series.count(index);
+                if zeros || count > 0 {
+                    let labels = self.labels(&series.component, own.iter().copied());
+                    show(name, labels, Value::Counter(count as f64));
+                }
             }
-            if !series.family.timer.is_empty() {
-                let labels = group.labels(&series.component, []);
-                self.add(series.family.timer, labels, Sample::timer(series.timer()));
+            if !series.family.timer.is_empty() && (zeros || series.timer().is_some()) {
+                show(series.family.timer, self.labels(&series.component, []), Value::Timer(series.timer()));
             }
         }
     }
 
     /// The metrics that configs define.
-    fn add_custom(&mut self, group: &Group) {
-        for custom in &group.custom {
+    pub(crate) fn each_custom(&self, show: &mut Show<'_>) {
+        for custom in &self.custom {
             custom.each(|values, cell| {
                 let own = custom.labels.iter().zip(values).map(|(name, value)| (&**name, &**value));
-                let sample = match cell {
-                    Cell::Timer(timer) => Sample::timer(Some(timer)),
+                let value = match cell {
+                    Cell::Timer(timer) => Value::Timer(Some(timer)),
                     Cell::Number(bits) => {
                         let value = f64::from_bits(bits.load(Ordering::Relaxed));
                         let gauge = custom.measure == Measure::Gauge;
-                        if gauge { Sample::Gauge(value) } else { Sample::Counter(value) }
+                        if gauge { Value::Gauge(value) } else { Value::Counter(value) }
                     }
                 };
-                self.add(&custom.name, group.labels(&custom.component, own), sample);
+                show(&custom.name, self.labels(&custom.component, own), value);
             });
         }
     }
@@ -175,7 +206,7 @@ impl<'a> Collected<'a> {
 
 /// What is counted as one flat object, as the reference's `json_api` shows it.
 #[expect(clippy::cast_possible_truncation, reason = "the reference shows whole numbers")]
-pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Value {
+pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Json {
     let mut collected = Collected::new(renames);
     for group in groups {
         collected.add_series(group);
@@ -196,7 +227,7 @@ pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&
     if let Some(uptime) = uptime {
         all.insert("uptime_ns".into(), json!(u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)));
     }
-    Value::Object(all)
+    Json::Object(all)
 }
 
 /// Writes the Prometheus text in pieces, for it may be long; ends early when nobody reads.

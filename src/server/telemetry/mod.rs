@@ -1,5 +1,6 @@
 //! What the server tells of itself: log lines and metrics.
 
+pub(crate) mod export;
 mod file;
 mod limit;
 pub(crate) mod log;
