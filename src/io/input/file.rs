@@ -64,6 +64,7 @@ pub(super) static SPEC: InputSpec = Spec {
             waiting: expand(&config.paths)?,
             scanner,
             batches,
+            bare: config.codec.as_deref() == Some("auto"),
             replays: config.auto_replay_nacks,
             current: None,
             ready: VecDeque::new(),
@@ -123,6 +124,8 @@ struct FileInput {
     scanner: Arc<dyn Scanner>,
     /// Empty messages end batches (the codec `multipart`).
     batches: bool,
+    /// A scanner's own metadata is left out (the codec `auto`).
+    bare: bool,
     replays: bool,
     current: Option<Source>,
     /// Read, cut, and not given yet.
@@ -331,7 +334,7 @@ impl FileInput {
             source.messages += skipped as u64;
         }
         for message in &mut messages {
-            if message.metadata().is_empty() {
+            if self.bare || message.metadata().is_empty() {
                 *message.metadata_mut() = source.metadata.clone();
                 continue;
             }
