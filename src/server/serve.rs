@@ -8,7 +8,7 @@ use crate::{
     resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
     systemd::{self, READY, STOPPING},
-    telemetry::{export::Exporter, renames::Renames},
+    telemetry::{export::Exporter, form::Form, renames::Renames},
     watch::{StreamFiles, watch},
 };
 use std::{
@@ -79,6 +79,7 @@ pub(crate) fn settings(
     written: &Node,
     shown: &Node,
     api: bool,
+    registry: &Registry,
 ) -> Result<Settings, String> {
     let http = &config.http;
     let basic = &http.basic_auth;
@@ -100,6 +101,7 @@ pub(crate) fn settings(
     };
     let mapping = config.metrics.get("mapping").and_then(Node::as_str).unwrap_or_default();
     Ok(Settings {
+        form: Arc::new(Form::new(&config.metrics, registry)?),
         renames: Renames::new(mapping)?.map(Arc::new),
         root_path: http.root_path.clone(),
         api,
@@ -177,7 +179,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
         path: parts.config_path.clone().unwrap_or_else(|| "the service config".into()),
     };
     let resources = ResourceFiles::new(own, &parts.resource_files, parts.chilled)?;
-    let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api)?;
+    let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api, &parts.registry)?;
     let tls = own_tls(&parts.config.http)?;
     let socket = if parts.config.http.enabled {
         Some(listener::bind(&parts.config.http.address).map_err(|error| error.to_string())?)

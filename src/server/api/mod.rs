@@ -16,7 +16,7 @@ pub(crate) use submit::{Refusal, Text};
 use crate::{
     http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
     runtime::{Lookup, Runtime},
-    telemetry::renames::Renames,
+    telemetry::{form::Form, renames::Renames},
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: MetricsForm,
     /// What metrics are called.
     pub(crate) renames: Option<Arc<Renames>>,
+    /// How they look as text.
+    pub(crate) form: Arc<Form>,
     /// Whether the config asked for metrics, so that `/endpoints` lists them.
     pub(crate) metrics_listed: bool,
     /// The config for `/debug/config`, if it is served.

@@ -202,7 +202,8 @@ pub(super) fn metrics(app: &App) -> Response {
     }
     let (to, pieces) = mpsc::channel(PIECES);
     // Ends with the client's connection, which drops the receiver.
-    tokio::spawn(prometheus(groups(app), app.settings.renames.clone(), own_metrics(app), to));
+    let (renames, form) = (app.settings.renames.clone(), Arc::clone(&app.settings.form));
+    tokio::spawn(prometheus(groups(app), renames, form, own_metrics(app), to));
     let mut response = Response::new(StatusCode::OK, "");
     response
         .headers

@@ -162,7 +162,7 @@ async fn until_end(
     let mut claims = host.claims("");
     let view = Arc::new(ArcSwap::from_pointee(built.view().clone()));
     let shown = normalise(node, sections::SERVICE, &started.registry).map_err(|error| error.to_string())?;
-    let settings = settings(service, node, &shown, false)?;
+    let settings = settings(service, node, &shown, false, &started.registry)?;
     let mut exporter = Exporter::new(&service.metrics, &started.registry)?;
     let subject = Subject::Single(Arc::clone(&view));
     let app = Arc::new(App::new(Arc::clone(&engine), host.clone(), subject, settings));

@@ -1,6 +1,9 @@
 //! Counters and timers as text: Prometheus and the reference's JSON.
 
-use super::renames::{Labels, Renames};
+use super::{
+    form::{Form, Timing},
+    renames::{Labels, Renames},
+};
 use serde_json::{Map, Value as Json, json};
 use std::{
     collections::BTreeMap,
@@ -16,8 +19,8 @@ use weir_core::{
 
 /// Bytes after which a piece of a long text is sent.
 const PIECE: usize = 64 << 10;
-/// The quantiles shown of a timer.
-const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)];
+/// What JSON calls the quantiles of a timer that are shown unless others are chosen.
+const QUANTILES: [&str; 3] = ["p50", "p90", "p99"];
 
 /// What is counted of one stream, or of the resources when the id is empty.
 pub(crate) struct Group {
@@ -92,32 +95,35 @@ fn quote(text: &str, out: &mut String) {
 enum Sample {
     Counter(f64),
     Gauge(f64),
-    Timer { quantiles: [u64; 3], sum: u64, count: u64 },
+    /// The steps are what [`Timing`] asks for.
+    Timer {
+        steps: Vec<u64>,
+        sum: u64,
+        count: u64,
+    },
 }
 
 impl Sample {
-    fn of(value: &Value<'_>) -> Self {
+    fn of(value: &Value<'_>, timing: &Timing) -> Self {
         match *value {
             Value::Counter(value) => Self::Counter(value),
             Value::Gauge(value) => Self::Gauge(value),
-            Value::Timer(timer) => Self::timer(timer),
+            Value::Timer(timer) => Self::timer(timer, timing),
         }
     }
 
-    fn timer(timer: Option<&Histogram>) -> Self {
-        let Some(timer) = timer else { return Self::Timer { quantiles: [0; 3], sum: 0, count: 0 } };
-        Self::Timer {
-            quantiles: QUANTILES.map(|(_, q)| timer.quantile(q)),
-            sum: timer.sum(),
-            count: timer.count(),
-        }
+    fn timer(timer: Option<&Histogram>, timing: &Timing) -> Self {
+        let Some(timer) = timer else {
+            return Self::Timer { steps: vec![0; QUANTILES.len()], sum: 0, count: 0 };
+        };
+        Self::Timer { steps: timing.steps(timer), sum: timer.sum(), count: timer.count() }
     }
 
-    fn kind(&self) -> &'static str {
+    fn kind(&self, timing: &Timing) -> &'static str {
         match self {
             Self::Counter(_) => "counter",
             Self::Gauge(_) => "gauge",
-            Self::Timer { .. } => "summary",
+            Self::Timer { .. } => timing.kind(),
         }
     }
 }
@@ -125,12 +131,13 @@ impl Sample {
 /// Samples by name and written labels, the names given anew where a mapping says so.
 struct Collected<'a> {
     renames: Option<&'a Renames>,
+    timing: &'a Timing,
     all: BTreeMap<String, BTreeMap<String, Sample>>,
 }
 
 impl<'a> Collected<'a> {
-    fn new(renames: Option<&'a Renames>) -> Self {
-        Self { renames, all: BTreeMap::new() }
+    fn new(renames: Option<&'a Renames>, timing: &'a Timing) -> Self {
+        Self { renames, timing, all: BTreeMap::new() }
     }
 
     fn add(&mut self, name: &str, labels: Labels<'_>, sample: Sample) {
@@ -148,11 +155,15 @@ impl<'a> Collected<'a> {
     }
 
     fn add_series(&mut self, group: &Group) {
-        group.each_series(true, &mut |name, labels, value| self.add(name, labels, Sample::of(&value)));
+        let timing = self.timing;
+        group.each_series(true, &mut |name, labels, value| {
+            self.add(name, labels, Sample::of(&value, timing));
+        });
     }
 
     fn add_custom(&mut self, group: &Group) {
-        group.each_custom(&mut |name, labels, value| self.add(name, labels, Sample::of(&value)));
+        let timing = self.timing;
+        group.each_custom(&mut |name, labels, value| self.add(name, labels, Sample::of(&value, timing)));
     }
 }
 
@@ -207,7 +218,8 @@ impl Group {
 /// What is counted as one flat object, as the reference's `json_api` shows it.
 #[expect(clippy::cast_possible_truncation, reason = "the reference shows whole numbers")]
 pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&Renames>) -> Json {
-    let mut collected = Collected::new(renames);
+    let timing = Timing::default();
+    let mut collected = Collected::new(renames, &timing);
     for group in groups {
         collected.add_series(group);
         collected.add_custom(group);
@@ -217,8 +229,8 @@ pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&
         for (labels, sample) in samples {
             let shown = match sample {
                 Sample::Counter(value) | Sample::Gauge(value) => json!(value as i64),
-                Sample::Timer { quantiles, .. } => {
-                    QUANTILES.iter().zip(quantiles).map(|((name, _), value)| (*name, json!(value))).collect()
+                Sample::Timer { steps, .. } => {
+                    QUANTILES.iter().zip(steps).map(|(name, value)| (*name, json!(value))).collect()
                 }
             };
             all.insert(format!("{name}{{{labels}}}"), shown);
@@ -234,24 +246,25 @@ pub(crate) fn json(groups: &[Group], uptime: Option<Duration>, renames: Option<&
 pub(crate) async fn prometheus(
     groups: Vec<Group>,
     renames: Option<Arc<Renames>>,
+    form: Arc<Form>,
     extra: String,
     to: mpsc::Sender<bytes::Bytes>,
 ) {
-    let mut text = extra;
-    let mut collected = Collected::new(renames.as_deref());
+    let (mut text, timing) = (extra + &form.process(), &form.timing);
+    let mut collected = Collected::new(renames.as_deref(), timing);
     if renames.is_some() {
         groups.iter().for_each(|group| collected.add_series(group));
     } else {
         // Without a mapping the families' names are known: what many streams count need not be held twice.
         for (name, Name { timer, places }) in names(&groups) {
-            heading(name, if timer { "summary" } else { "counter" }, &mut text);
+            heading(name, if timer { timing.kind() } else { "counter" }, &mut text);
             for group in &groups {
                 for series in &group.series {
                     for (_, index) in places.iter().filter(|(family, _)| std::ptr::eq(*family, series.family))
                     {
                         if timer {
                             let labels = written(&group.labels(&series.component, []));
-                            line(name, &labels, &Sample::timer(series.timer()), &mut text);
+                            line(name, &labels, &Sample::timer(series.timer(), timing), timing, &mut text);
                         } else {
                             let own = series.family.counters.get(*index).map_or(&[][..], |(_, own)| own);
                             let labels = written(&group.labels(&series.component, own.iter().copied()));
@@ -268,8 +281,8 @@ pub(crate) async fn prometheus(
     groups.iter().for_each(|group| collected.add_custom(group));
     for (name, samples) in &collected.all {
         let Some(first) = samples.values().next().filter(|_| is_name(name)) else { continue };
-        heading(name, first.kind(), &mut text);
-        samples.iter().for_each(|(labels, sample)| line(name, labels, sample, &mut text));
+        heading(name, first.kind(timing), &mut text);
+        samples.iter().for_each(|(labels, sample)| line(name, labels, sample, timing, &mut text));
         if text.len() >= PIECE && to.send(std::mem::take(&mut text).into()).await.is_err() {
             return;
         }
@@ -316,15 +329,28 @@ fn heading(name: &str, kind: &str, text: &mut String) {
     let _written = writeln!(text, "# HELP {name} Weir {kind} metric\n# TYPE {name} {kind}");
 }
 
-fn line(name: &str, labels: &str, sample: &Sample, text: &mut String) {
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds")]
+fn line(name: &str, labels: &str, sample: &Sample, timing: &Timing, text: &mut String) {
     let _written = match sample {
         Sample::Counter(value) | Sample::Gauge(value) => writeln!(text, "{name}{{{labels}}} {value}"),
         // What has no samples yet says nothing.
         Sample::Timer { count: 0, .. } => Ok(()),
-        Sample::Timer { quantiles, sum, count } => {
-            for ((_, q), value) in QUANTILES.iter().zip(quantiles) {
-                let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {value}");
-            }
+        Sample::Timer { steps, sum, count } => {
+            let sum = match timing {
+                Timing::Quantiles(quantiles) => {
+                    for (q, value) in quantiles.iter().zip(steps) {
+                        let _written = writeln!(text, "{name}{{{labels},quantile=\"{q}\"}} {value}");
+                    }
+                    *sum as f64
+                }
+                Timing::Bounds(bounds) => {
+                    for (bound, value) in bounds.iter().zip(steps) {
+                        let _written = writeln!(text, "{name}_bucket{{{labels},le=\"{bound}\"}} {value}");
+                    }
+                    let _written = writeln!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+                    *sum as f64 / 1e9
+                }
+            };
             writeln!(text, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}")
         }
     };
@@ -375,7 +401,7 @@ mod tests {
         let shown = json(&groups, None, Some(&renames));
         assert_eq!(shown, json!({r#"MY_COUNT{k="v",label="l\"\u00e9"}"#: 4}));
         let (to, mut from) = mpsc::channel(1);
-        tokio::spawn(prometheus(groups.into(), Some(Arc::new(renames)), String::new(), to));
+        tokio::spawn(prometheus(groups.into(), Some(Arc::new(renames)), Arc::default(), String::new(), to));
         let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
         assert!(
             text.ends_with("# TYPE MY_COUNT counter\nMY_COUNT{k=\"v\",label=\"l\\\"\\u00e9\"} 4\n"),
@@ -388,7 +414,7 @@ mod tests {
         let (to, mut from) = mpsc::channel(1);
         let groups = vec![group("a"), group("b")];
         groups[0].series[0].time(Duration::from_nanos(10));
-        let written = tokio::spawn(prometheus(groups, None, String::new(), to));
+        let written = tokio::spawn(prometheus(groups, None, Arc::default(), String::new(), to));
         let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
         written.await.unwrap();
         let received: Vec<usize> = text
@@ -405,5 +431,27 @@ mod tests {
             !text.contains(r#"input_latency_ns_count{label="l\"\u00e9",path="root.input",stream="b"}"#),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn timers_may_be_histograms_of_seconds() {
+        let (to, mut from) = mpsc::channel(1);
+        let groups = vec![group("a")];
+        groups[0].series[0].time(Duration::from_millis(500));
+        let config = "prometheus: { use_histogram_timing: true, histogram_buckets: [ 0.1, 1 ] }";
+        let registry = weir_core::registry::Registry::new(&[weir_pure::TABLE]);
+        let form = Form::new(&weir_core::yaml::parse(config).unwrap(), &registry).unwrap();
+        tokio::spawn(prometheus(groups, None, Arc::new(form), String::new(), to));
+        let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
+        let labels = r#"label="l\"\u00e9",path="root.input",stream="a""#;
+        for line in [
+            "# TYPE input_latency_ns histogram".to_owned(),
+            format!("input_latency_ns_bucket{{{labels},le=\"0.1\"}} 0"),
+            format!("input_latency_ns_bucket{{{labels},le=\"1\"}} 1"),
+            format!("input_latency_ns_bucket{{{labels},le=\"+Inf\"}} 1"),
+            format!("input_latency_ns_sum{{{labels}}} 0.5"),
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
+        }
     }
 }

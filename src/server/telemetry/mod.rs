@@ -2,6 +2,7 @@
 
 pub(crate) mod export;
 mod file;
+pub(crate) mod form;
 mod limit;
 pub(crate) mod log;
 pub(crate) mod metrics;

@@ -6,7 +6,7 @@ mod push;
 mod samples;
 mod statsd;
 
-use super::{metrics::Group, renames::Renames};
+use super::{form::Form, metrics::Group, renames::Renames};
 use crate::api::App;
 use async_trait::async_trait;
 use samples::{Labels, Value, collect};
@@ -29,6 +29,7 @@ trait Export: Send {
 struct Now {
     groups: Vec<Group>,
     renames: Option<Arc<Renames>>,
+    form: Arc<Form>,
     /// It will not be asked for again.
     last: bool,
 }
@@ -91,8 +92,8 @@ impl Exporter {
     /// A failure is told when it begins, not each time.
     async fn export(&mut self, app: &App, last: bool) {
         let Some(to) = &mut self.to else { return };
-        let renames = app.settings.renames.clone();
-        let sent = to.export(Now { groups: crate::api::groups(app), renames, last }).await;
+        let (renames, form) = (app.settings.renames.clone(), Arc::clone(&app.settings.form));
+        let sent = to.export(Now { groups: crate::api::groups(app), renames, form, last }).await;
         let failed_before = std::mem::replace(&mut self.failing, sent.is_err());
         if let Err(error) = sent
             && !failed_before

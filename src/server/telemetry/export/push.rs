@@ -71,9 +71,9 @@ pub(super) fn new(node: &Node) -> Result<Made, BuildError> {
     Ok(Made::new(Push { gateway, file }, every))
 }
 
-async fn text(Now { groups, renames, .. }: Now) -> Vec<u8> {
+async fn text(Now { groups, renames, form, .. }: Now) -> Vec<u8> {
     let (to, mut pieces) = mpsc::channel(1);
-    let writing = prometheus(groups, renames, String::new(), to);
+    let writing = prometheus(groups, renames, form, String::new(), to);
     let mut text = Vec::new();
     tokio::join!(writing, async {
         while let Some(piece) = pieces.recv().await {
