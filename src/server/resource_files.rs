@@ -24,6 +24,9 @@ use weir_engine::Engine;
 /// How long changed resources may take to be there before those that need them are tried.
 const THERE_WITHIN: Duration = Duration::from_secs(10);
 
+/// How many faults a condition names.
+const SHOWN: usize = 10;
+
 /// The files that arguments stand for, in path order.
 pub(crate) fn paths(arguments: &[String]) -> Vec<PathBuf> {
     let mut all = Vec::new();
@@ -182,7 +185,7 @@ pub(crate) struct ResourceFiles {
     places: Arc<Places>,
     chilled: bool,
     facts: Facts,
-    complaints: HashSet<String>,
+    complaints: BTreeSet<String>,
 }
 
 impl ResourceFiles {
@@ -191,7 +194,7 @@ impl ResourceFiles {
         for path in paths(arguments) {
             files::read(&path).map_err(|error| unreadable(&path, &error))?;
         }
-        let (facts, complaints) = (Facts::new(), HashSet::new());
+        let (facts, complaints) = (Facts::new(), BTreeSet::new());
         Ok(Self {
             own: Arc::new(own),
             places: Arc::new(Places::new(arguments.to_vec())),
@@ -241,10 +244,13 @@ impl ResourceFiles {
                 .map_err(|error| format!("the resource files cannot be taken over: {error}"))?;
             // What failed may have needed what is only there now.
             if scanned.rejected.is_empty() || scanned.rejected.len() >= left {
-                let refused = scanned.rejected.into_iter();
+                // A bad file has been named as a whole.
+                let named = |reason: &str| faults.iter().any(|fault| fault.ends_with(reason));
+                let refused = scanned.rejected.into_iter().filter(|(_, reason)| !named(reason));
                 let refused =
                     refused.map(|(path, reason)| format!("A resource of {path} is refused: {reason}"));
-                self.say(faults.into_iter().chain(refused).collect());
+                let faults = refused.chain(faults.iter().cloned()).collect();
+                self.say(streams, faults);
                 break;
             }
             left = scanned.rejected.len();
@@ -261,8 +267,10 @@ impl ResourceFiles {
     }
 
     /// Says what is wrong, once.
-    fn say(&mut self, faults: HashSet<String>) {
+    fn say(&mut self, streams: &Streams, faults: BTreeSet<String>) {
         faults.difference(&self.complaints).for_each(|fault| tracing::error!("{fault}"));
+        let shown: Vec<&str> = faults.iter().map(String::as_str).take(SHOWN).collect();
+        streams.service.raise("ResourcesRefused", (!shown.is_empty()).then(|| shown.join("; ")));
         self.complaints = faults;
     }
 }

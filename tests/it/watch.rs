@@ -479,7 +479,8 @@ fn a_changed_resource_file_changes_what_its_users_do() {
     writes(&server, "x two");
     // A bad edit changes nothing, and neither does a kill.
     server.write("r/one.yaml", "processor_resources:\n  - label: p\n    nonesuch: {}\n");
-    eventually("the bad edit is named", SOON, || server.log().contains("nonesuch").then_some(()));
+    eventually("the bad edit is named", SOON, || conditions(&server).contains("nonesuch").then_some(()));
+    assert_eq!(server.log().matches("nonesuch").count(), 1, "{}", server.log());
     writes(&server, "x two");
     server.kill();
     server.start_again();
@@ -500,4 +501,48 @@ fn a_changed_resource_file_changes_what_its_users_do() {
     eventually("it is invalid", SOON, || (server.status("late")["phase"] == "Invalid").then_some(()));
     server.write("r/two.yaml", "output_resources:\n  - label: late\n    drop: {}\n");
     eventually("it runs", SOON, || server.is_active("late").then_some(()));
+}
+
+#[test]
+fn resources_of_the_service_config_follow_it_and_variables_stay_variables() {
+    const SECRET: &str = "hunter2-expanded";
+    let place = tempfile::tempdir().unwrap();
+    put(place.path(), "user.yaml", &user_of(&place.path().join("out")));
+    let config = resource("${WORD}");
+    let env = vec![("WORD", SECRET.to_owned())];
+    let args = vec!["s".into()];
+    let mut server = Server::inside(place, Setup { args, config, env, ..Setup::default() });
+    let writes = |server: &Server, line: &str| {
+        let last = || server.read("out").lines().last().is_some_and(|last| last == line).then_some(());
+        eventually(&format!("it writes {line:?}; log: {}", server.log()), SOON, last);
+    };
+    writes(&server, &format!("x {SECRET}"));
+    server.stop();
+    let kept =
+        Command::new("grep").args(["-rc", SECRET, "state"]).current_dir(here(&server)).output().unwrap();
+    assert!(!kept.status.success(), "{}", String::from_utf8_lossy(&kept.stdout));
+    server.write("service.yaml", server.read("service.yaml").replace("${WORD}", "changed"));
+    server.start_again();
+    writes(&server, "x changed");
+}
+
+#[test]
+fn what_the_api_says_over_a_file_counts_until_the_file_changes() {
+    let mut server = watching(&[("put.yaml", "file"), ("gone.yaml", "file"), ("keep.yaml", "file")]);
+    server.done("PUT", "/streams/put", &idle_stream("api"));
+    server.done("DELETE", "/streams/gone", "");
+    for _ in 0..2 {
+        assert_eq!(mark_of(&server, "put").as_deref(), Some("api"));
+        lists(&server, &["keep", "put"]);
+        server.kill();
+        server.start_again();
+    }
+    // Other files change meanwhile.
+    put(&here(&server), "keep.yaml", &idle_stream("two"));
+    becomes(&server, "keep", Some("two"));
+    assert_eq!(mark_of(&server, "put").as_deref(), Some("api"));
+    put(&here(&server), "put.yaml", &idle_stream("two"));
+    put(&here(&server), "gone.yaml", &idle_stream("two"));
+    becomes(&server, "put", Some("two"));
+    becomes(&server, "gone", Some("two"));
 }

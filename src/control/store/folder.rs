@@ -23,7 +23,7 @@ const QUARANTINED: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Condition {
     /// Which: `StoreFailed`, `StoreFull`, `StoreReadOnly`, `StoreRebuilt`, `StoreDamaged`, `SourceMissing`,
-    /// `FilesLeftOut`.
+    /// `FilesLeftOut`, `ResourcesRefused`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Since when, in milliseconds since 1970.
