@@ -64,6 +64,13 @@ fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
+/// A text in lower case, after the property that it is about in its own case: as in the reference, in place of a beginning
+/// that reads like it.
+fn about(property: &str, text: &str) -> String {
+    let text = text.to_lowercase();
+    format!("{property}{}", text.strip_prefix(&property.to_lowercase()).unwrap_or(&text))
+}
+
 /// Equality of JSON: types must agree.
 fn same(left: &Value, right: &Value) -> bool {
     let kind = |value: &Value| match value.kind() {
@@ -297,7 +304,7 @@ impl Check<'_> {
             if object.contains_key(name.as_bytes()) {
                 self.score += 1;
             } else {
-                self.error(path, format!("{name} is required"));
+                self.error(path, about(&name, &format!("{name} is required")));
             }
         }
         let named = |keyword| get(schema, keyword).and_then(|named| named.to_object()).unwrap_or_default();
@@ -316,11 +323,7 @@ impl Check<'_> {
             match &additional {
                 Some(schema) if !known && schema.as_bool() == Some(false) => {
                     let key = lossy(&key);
-                    // The reference puts the property's name in front, in its own case.
-                    self.error(
-                        path,
-                        format!("{key}additional property {} is not allowed", key.to_lowercase()),
-                    );
+                    self.error(path, about(&key, &format!("additional property {key} is not allowed")));
                 }
                 Some(schema) if !known => self.value(cx, schema, &member, &path_of_member, depth + 1)?,
                 _ => {}
@@ -331,10 +334,7 @@ impl Check<'_> {
                 let key = lossy(&key);
                 let apart = self.apart(cx, &names, &Value::from(&*key), path, depth)?;
                 if !apart.is_met() {
-                    self.error(
-                        path,
-                        format!("{key}property name of \"{}\" does not match", key.to_lowercase()),
-                    );
+                    self.error(path, about(&key, &format!("property name of \"{key}\" does not match")));
                     self.merge(apart);
                 }
             }

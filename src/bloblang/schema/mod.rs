@@ -186,6 +186,16 @@ mod tests {
                 r#"{"a":1,"c":1}"#,
                 "(root) has a dependency on b; (root) d is required",
             ),
+            (
+                r#"{"additionalProperties":false}"#,
+                r#"{"a":1}"#,
+                "(root) additional property a is not allowed",
+            ),
+            (
+                r#"{"additionalProperties":false}"#,
+                r#"{"Bc":1}"#,
+                "(root) Bcadditional property bc is not allowed",
+            ),
             (r#"{"multipleOf":0.1}"#, "0.3", ""),
             (r#"{"multipleOf":0.1}"#, "0.35", "(root) must be a multiple of 0.1"),
             (r#"{"maximum":1234567}"#, "1234567.5", "(root) must be less than or equal to 1.234567e+06"),

@@ -24,7 +24,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     summary: "Makes an object of a log line in a common format.",
     description: "What a line does not have is not in the object. `syslog_rfc5424` gives `message`, `timestamp` (RFC 3339), \
                   `facility`, `severity`, `priority`, `version`, `hostname`, `appname`, `procid`, `msgid` and \
-                  `structureddata`; `syslog_rfc3164` gives those but the last two and the version. A line that is none \
+                  `structureddata`; `syslog_rfc3164` gives those but the last two and the version, `appname` and \
+                  `procid` where the message begins like `app[123]: ` or `app: `. A line that is none \
                   goes on unchanged, flagged as failed.",
     status: Status::Stable,
     body: Body::Fields(&[
