@@ -180,12 +180,13 @@ impl Server {
         if self.setup.through.is_empty() {
             return self.process.pid();
         }
+        eventually("the traced server is there", PATIENCE, || self.child_of_the_tracer())
+    }
+
+    fn child_of_the_tracer(&self) -> Option<u32> {
         let outer = self.process.pid();
-        eventually("the traced server is there", PATIENCE, || {
-            let children =
-                fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap_or_default();
-            children.split_whitespace().next()?.parse().ok()
-        })
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap_or_default();
+        children.split_whitespace().next()?.parse().ok()
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
@@ -219,7 +220,10 @@ impl Server {
     /// Ends the process with SIGKILL, as often as needed.
     pub(crate) fn kill(&mut self) {
         if !self.setup.through.is_empty() {
-            signal(self.pid(), "KILL");
+            let pid = self.pid();
+            signal(pid, "KILL");
+            let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
+            eventually("the server is gone", PATIENCE, gone);
         }
         self.process.kill();
     }
@@ -255,6 +259,17 @@ impl Server {
         self.find_address();
         eventually("the server answers", PATIENCE, || (self.get("/ping").status == 200).then_some(()));
         begun.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A tracer that is killed leaves its server running.
+        if !self.setup.through.is_empty()
+            && let Some(pid) = self.child_of_the_tracer()
+        {
+            signal(pid, "KILL");
+        }
     }
 }
 
