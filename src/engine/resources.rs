@@ -170,17 +170,18 @@ impl Resources {
 impl Engine {
     /// Builds a resource and gives it its label, in place of what had it before. Of a failure nothing remains.
     pub fn put_resource(&self, kind: Kind, label: &str, node: &Node) -> Result<(), BuildError> {
-        self.install_resource(self.build_resource(kind, label, node)?);
+        let named = node.with("label", Node::string(label));
+        self.install_resource(self.build_resource(kind, label, &named)?);
         Ok(())
     }
 
-    /// Builds a resource that nobody can use before it is installed.
+    /// Builds a resource that nobody can use before it is installed. What it is called in errors and metrics is the
+    /// label of its node, if it has one.
     pub fn build_resource(&self, kind: Kind, label: &str, node: &Node) -> Result<BuiltResource, BuildError> {
         let stored = HashMap::new();
         let mut site = Site::new(self.environment(""), &stored);
         let section = kind.resources().unwrap_or_default();
-        let labelled = node.with("label", Node::string(label));
-        let resource = Builder::new(self, &mut site, "root").resource(kind, section, &labelled)?;
+        let resource = Builder::new(self, &mut site, "root").resource(kind, section, node)?;
         Ok(BuiltResource {
             label: label.to_owned(),
             resource,

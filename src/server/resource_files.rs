@@ -311,7 +311,8 @@ fn read_all(
     }
     for ((kind, label), Resource { from, node, bare }) in wanted {
         let Some(record) = RecordKind::parse(kind.name()) else { continue };
-        let (key, source) = (Key::new(record, label), to_yaml(&bare));
+        let (source, node) = (to_yaml(&bare), node.with("label", Node::string(label.as_str())));
+        let key = Key::new(record, label);
         let hash = fingerprint(source.as_bytes());
         let text = Text { source, node, bare };
         let submission = streams.resource_ready(key.clone(), kind, text, chilled);

@@ -11,7 +11,7 @@ use std::{
 use tokio::runtime::Handle;
 use weir_config::{Node, environment, stream::StreamConfig};
 use weir_control::{
-    record::{Desired, Kind as RecordKind},
+    record::{Desired, Kind as RecordKind, Owner},
     runtime::{BuildFailure, Builder, Ended, Link, Prepared, Running, Start},
 };
 use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection};
@@ -68,14 +68,15 @@ impl Runtime {
         built.map(|stream| (stream, claims)).map_err(|error| BuildFailure::new(error.to_string()))
     }
 
-    /// Builds a resource from its text as parsed, variables expanded.
+    /// Builds a resource from its text as parsed, variables expanded. Its node's label is what errors, statuses and
+    /// metrics call it.
     pub(crate) fn resource(
         &self,
         kind: Kind,
         id: &str,
         node: &Node,
     ) -> Result<Box<dyn Prepared>, BuildFailure> {
-        let built = self.0.engine.build_resource(kind, id, &node.without("label"));
+        let built = self.0.engine.build_resource(kind, id, node);
         drop(self.0.host.claims(""));
         let built = built.map_err(|error| BuildFailure::new(error.to_string()))?;
         Ok(Box::new(PreparedResource { runtime: self.clone(), kind, id: id.to_owned(), built }))
@@ -93,9 +94,20 @@ impl Builder for Runtime {
             weir_core::yaml::parse(&expanded.text).map_err(|error| BuildFailure::new(error.to_string()))?;
         match component_kind(desired.kind) {
             None => self.stream(&desired.id, &node),
-            Some(kind) => self.resource(kind, &desired.id, &node),
+            Some(kind) => {
+                let node = match desired.owner {
+                    Owner::Api => unlabelled(&node),
+                    Owner::File { .. } => node.with("label", Node::string(&*desired.id)),
+                };
+                self.resource(kind, &desired.id, &node)
+            }
         }
     }
+}
+
+/// A resource of the API goes by no label, as in the reference; it is known by its path.
+pub(crate) fn unlabelled(node: &Node) -> Node {
+    node.without("label")
 }
 
 /// The kind of component that a resource's record is about; `None` for a stream.

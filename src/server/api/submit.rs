@@ -171,6 +171,7 @@ impl Streams {
             refuse_lints(lints.iter().map(ToString::to_string).collect())?;
         }
         readable?;
+        let text = Text { node: crate::runtime::unlabelled(&text.node), ..text };
         Ok(self.resource_ready(key, kind, text, chilled))
     }
 

@@ -43,6 +43,15 @@ impl Timing {
     }
 }
 
+impl Timing {
+    /// Adds the steps of another timer: counts add up; of quantiles the larger one stands.
+    pub(crate) fn join(&self, steps: &mut [u64], more: &[u64]) {
+        for (step, more) in steps.iter_mut().zip(more) {
+            *step = if matches!(self, Self::Bounds(_)) { *step + more } else { (*step).max(*more) };
+        }
+    }
+}
+
 /// How the text looks.
 #[derive(Debug, Default)]
 pub(crate) struct Form {

@@ -146,10 +146,19 @@ impl<'a> Collected<'a> {
             None => Some((name.into(), labels)),
         };
         let Some((name, labels)) = shown else { return };
+        let timing = self.timing;
         let samples = self.all.entry(name.into_owned()).or_default();
         match (samples.get_mut(&written(&labels)), &sample) {
-            // A mapping may have left nothing that tells them apart.
+            // Resources of the API have no label, and a mapping may leave nothing else that tells them apart.
             (Some(Sample::Counter(known)), Sample::Counter(more)) => *known += more,
+            (
+                Some(Sample::Timer { steps, sum, count }),
+                Sample::Timer { steps: more_steps, sum: more_sum, count: more_count },
+            ) => {
+                timing.join(steps, more_steps);
+                *sum += more_sum;
+                *count += more_count;
+            }
             _ => drop(samples.insert(written(&labels), sample)),
         }
     }
