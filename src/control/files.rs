@@ -3,8 +3,9 @@
 use crate::{
     plan::Build,
     record::{self, Desired, Key, Kind, Owner, Rejected, Run},
-    service::{Planned, Service, Submission, Unbuilt, WriteError, WriteOptions, Written},
+    service::Service,
     store::{committer::Change, folder::Condition},
+    write::{Planned, Submission, Unbuilt, WriteError, WriteOptions, Written},
 };
 use std::{
     collections::{BTreeMap, HashSet},

@@ -15,6 +15,8 @@ pub mod service;
 pub mod status;
 pub mod store;
 mod table;
+mod views;
+mod write;
 
 pub use reconcile::Options;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use crate::{
     record::{self, Desired, Owner, Run, Wanted},
-    service::{BuildOnce, Submission},
     store::committer::{Change, Origin},
+    write::{BuildOnce, Submission},
 };
 use std::sync::Arc;
 

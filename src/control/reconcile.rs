@@ -374,8 +374,14 @@ impl Shared {
         let due = Instant::now() + wait;
         let next_retry = record::now().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         slot.failed = Some(Failure { run, due, next_retry });
-        slot.last_error =
-            Some(LastError { time: record::now(), message: message.to_owned(), count: slot.failures });
+        // The engine says first where something panicked.
+        let place = message.strip_prefix("panic at ").and_then(|rest| rest.split_once(": "));
+        slot.last_error = Some(LastError {
+            time: record::now(),
+            path: place.map(|(path, _)| path.strip_prefix("root.").unwrap_or(path).to_owned()),
+            message: message.to_owned(),
+            count: slot.failures,
+        });
         slot.enter(Phase::BackingOff);
         due
     }

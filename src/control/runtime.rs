@@ -2,6 +2,7 @@
 
 use crate::record::{Desired, Key};
 use async_trait::async_trait;
+use serde::Serialize;
 use std::{any::Any, collections::HashMap, fmt, sync::Arc, time::Duration};
 
 /// Why a spec cannot be built.
@@ -91,6 +92,25 @@ pub struct Link {
     pub connected: bool,
     /// The last error while it is not.
     pub error: Option<String>,
+    /// Since when it is or is not, in milliseconds since 1970; zero before the first attempt.
+    pub since: u64,
+    /// Failures since it was last connected.
+    pub failures: u32,
+    /// Whether it came to its end while the rest of its stream goes on.
+    pub over: bool,
+}
+
+/// What is counted of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counters {
+    /// Messages that its inputs gave.
+    pub received: u64,
+    /// Messages that its outputs took.
+    pub sent: u64,
+    /// Errors of its processors and outputs.
+    pub errors: u64,
+    /// Messages that its outputs refused for good.
+    pub rejected: u64,
 }
 
 /// A running stream or resource. `Any` lets the server reach its own type through `Service::running`.
@@ -99,6 +119,16 @@ pub trait Running: Any + Send + Sync {
     /// The connections as they are now.
     fn links(&self) -> Vec<Link> {
         Vec::new()
+    }
+
+    /// The connections that are down now: asked of all streams at once.
+    fn down(&self) -> Vec<Link> {
+        self.links().into_iter().filter(|link| !link.connected).collect()
+    }
+
+    /// What is counted of it.
+    fn counters(&self) -> Counters {
+        Counters::default()
     }
 
     /// Checkpoints that changed since this was last asked: `(component path, text)`. Cheap: asked every second.

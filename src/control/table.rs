@@ -3,8 +3,8 @@
 use crate::{
     diff::{Have, Run, Want},
     record::{self, Desired, Key, Kind, StoredCheckpoint},
-    runtime::{Ended, Link, Prepared, Running},
-    status::{LastError, Phase, Status, View},
+    runtime::{Ended, Prepared, Running},
+    status::{self, LastError, Observed, Phase, View},
     store::folder::Condition,
 };
 use std::{
@@ -162,71 +162,31 @@ impl Slot {
         self.early.take().filter(|(early, _)| *early == token).map(|(_, ended)| ended)
     }
 
-    fn reason(&self) -> Option<String> {
-        let rejected = self.desired.as_ref().and_then(|desired| Some((desired, desired.rejected.as_ref()?)));
-        let rejected = rejected.map(|(desired, rejected)| {
-            let goes_on = if desired.has_spec() { "; what it said before still counts" } else { "" };
-            format!("its file is refused: {}{goes_on}", rejected.error)
-        });
-        match (self.trouble(), rejected) {
-            (Some(trouble), Some(rejected)) => Some(format!("{trouble}; {rejected}")),
-            (trouble, rejected) => trouble.or(rejected),
-        }
+    /// Why the run that is wanted cannot be built, if it was tried.
+    fn unbuilt(&self) -> Option<&str> {
+        let invalid = self.invalid.as_ref()?;
+        self.want().is_some_and(|want| want.run == invalid.run).then_some(invalid.reason.as_str())
     }
 
-    fn trouble(&self) -> Option<String> {
-        if let Some(invalid) = &self.invalid
-            && self.want().is_some_and(|want| want.run == invalid.run)
-        {
-            let desired = self.desired.as_ref().map_or(0, |desired| desired.generation);
-            return Some(match &self.live {
-                Some(_) => format!(
-                    "generation {desired} cannot be built, the one before runs on: {}",
-                    invalid.reason
-                ),
-                None => invalid.reason.clone(),
-            });
-        }
-        let failed = matches!(self.phase, Phase::BackingOff | Phase::Failed);
-        self.last_error.as_ref().filter(|_| failed).map(|error| error.message.clone())
-    }
-
-    pub(crate) fn view(&self, key: &Key, with_links: bool) -> View {
-        let links = match &self.live {
-            Some(live) if with_links => {
-                catch_unwind(AssertUnwindSafe(|| live.running.links())).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        };
-        let mut reason = self.reason();
-        let mut phase = self.phase;
-        if let (Phase::Running, Some(link)) = (phase, links.iter().find(|link| !link.connected)) {
-            phase = Phase::Degraded;
-            reason = reason.or_else(|| Some(not_connected(link)));
-        }
-        if self.desired.as_ref().is_some_and(|desired| !desired.has_spec()) {
-            phase = Phase::Invalid;
-        }
-        let uptime = self
-            .live
-            .as_ref()
-            .map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let status = Status {
-            phase,
-            since: self.since,
-            reason,
-            desired_generation: self.desired.as_ref().map_or(0, |desired| desired.generation),
-            running_generation: self.live.as_ref().map(|live| live.run.0),
+    /// What is seen of it; in a list of many only what a list shows: no counters, and the connections that are down.
+    pub(crate) fn view(&self, key: &Key, whole: bool) -> View {
+        let (live, run) = (self.live.as_ref(), self.live.as_ref().map(|live| &live.running));
+        let links = ask(run, |run| if whole { run.links() } else { run.down() });
+        let counters = ask(run.or(self.last.as_ref()).filter(|_| whole), |run| run.counters());
+        let uptime = live.map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let status = status::judge(&Observed {
+            desired: self.desired.as_deref(),
+            stage: (self.phase, self.since),
+            running: live.map(|live| live.run.0),
+            over: self.ended.is_some(),
+            links: &links,
+            unbuilt: self.unbuilt(),
+            failure: self.last_error.as_ref(),
             restarts: self.restarts,
-            next_retry: self
-                .failed
-                .as_ref()
-                .filter(|_| phase == Phase::BackingOff)
-                .map(|failed| failed.next_retry),
-            last_error: self.last_error.clone(),
-            active: self.live.is_some() && self.ended.is_none(),
+            next_retry: self.failed.as_ref().map(|failed| failed.next_retry),
             uptime: uptime.unwrap_or(self.uptime),
-        };
+            counters,
+        });
         View { key: key.clone(), desired: self.desired.clone(), status, links }
     }
 
@@ -235,11 +195,9 @@ impl Slot {
     }
 }
 
-fn not_connected(link: &Link) -> String {
-    match &link.error {
-        Some(error) => format!("{} is not connected: {error}", link.path),
-        None => format!("{} is not connected", link.path),
-    }
+/// What a run says of itself; nothing when it panics.
+fn ask<T: Default>(run: Option<&Arc<dyn Running>>, ask: impl FnOnce(&dyn Running) -> T) -> T {
+    run.and_then(|run| catch_unwind(AssertUnwindSafe(|| ask(&**run))).ok()).unwrap_or_default()
 }
 
 /// The table itself; always behind a lock that is never held over a wait.

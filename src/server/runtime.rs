@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use weir_config::{Node, environment, stream::StreamConfig};
 use weir_control::{
     record::{Desired, Kind as RecordKind, Owner},
-    runtime::{BuildFailure, Builder, Ended, Link, Prepared, Running, Start},
+    runtime::{BuildFailure, Builder, Counters, Ended, Link, Prepared, Running, Start},
 };
 use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection};
 use weir_engine::{BuiltResource, End, Engine, Stream, View};
@@ -182,12 +182,25 @@ impl RunningStream {
     }
 }
 
+/// What the engine says of a connection whose component was closed, and of one that came to its end.
+pub(crate) const TERMINATED: &str = "stream terminated";
+const CLOSED: &str = "type was closed";
+
+/// Whether a component has ended while the rest of its stream goes on, such as one input of a broker.
+pub(crate) fn is_over(connection: &Connection) -> bool {
+    !connection.is_up() && connection.error().is_some_and(|error| error == TERMINATED || error == CLOSED)
+}
+
 fn link(connection: &Arc<Connection>) -> Link {
+    let path = &connection.component.path;
     Link {
-        path: connection.component.path.clone(),
+        path: path.strip_prefix("root.").unwrap_or(path).to_owned(),
         label: connection.component.label.clone(),
         connected: connection.is_up(),
         error: connection.error(),
+        since: connection.since(),
+        failures: connection.failures(),
+        over: is_over(connection),
     }
 }
 
@@ -196,6 +209,28 @@ impl Running for RunningStream {
     fn links(&self) -> Vec<Link> {
         let view = self.view();
         view.inputs.all().iter().chain(&view.outputs.all()).map(link).collect()
+    }
+
+    fn down(&self) -> Vec<Link> {
+        let (inputs, outputs) = (self.view().inputs.all(), self.view().outputs.all());
+        inputs.iter().chain(&outputs).filter(|one| !one.is_up()).map(link).collect()
+    }
+
+    fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        for series in self.view().metrics.all() {
+            for (index, (name, _)) in series.family.counters.iter().enumerate() {
+                let sum = match *name {
+                    "input_received" => &mut counters.received,
+                    "output_sent" => &mut counters.sent,
+                    "processor_error" | "output_error" => &mut counters.errors,
+                    "output_rejected" => &mut counters.rejected,
+                    _ => continue,
+                };
+                *sum += series.count(index);
+            }
+        }
+        counters
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {

@@ -11,6 +11,7 @@ mod behaviour;
 mod buffer;
 mod chaos;
 mod contract;
+mod control;
 mod durability;
 mod dynamic;
 mod exports;

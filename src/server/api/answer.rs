@@ -1,9 +1,9 @@
 //! Answers in the reference's words and forms.
 
 use crate::http::TEXT;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
-use weir_core::http::{Body, Response};
+use weir_core::http::{Body, Request, Response};
 
 /// JSON with a status.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
@@ -31,6 +31,33 @@ pub(crate) fn done() -> Response {
 /// `Error: …` with a status.
 pub(crate) fn error(status: StatusCode, text: &str) -> Response {
     Response::error(status, &format!("Error: {text}"))
+}
+
+/// What the server's own paths refuse with.
+pub(crate) fn refusal(status: StatusCode, text: &str) -> Response {
+    json(status, &serde_json::json!({ "error": text }))
+}
+
+/// There is no such thing on the server's own paths.
+pub(crate) fn missing(what: &str) -> Response {
+    refusal(StatusCode::NOT_FOUND, &format!("{what} was not found"))
+}
+
+/// Refuses every verb but one.
+pub(crate) fn only(request: &Request, method: &'static Method) -> Result<(), Response> {
+    if request.method == method {
+        return Ok(());
+    }
+    let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("this path only takes {method}"));
+    refused.headers.insert(header::ALLOW, HeaderValue::from_static(method.as_str()));
+    Err(refused)
+}
+
+/// A time as the server's own paths write it; `null` for none.
+pub(crate) fn time(milliseconds: u64) -> Value {
+    let time = i64::try_from(milliseconds).ok().filter(|at| *at > 0);
+    let time = time.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    time.map_or(Value::Null, |at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string().into())
 }
 
 /// Lint errors under both names that clients know.

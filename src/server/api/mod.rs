@@ -1,9 +1,11 @@
 //! The Streams API and the service's own routes: one table says what there is, in the reference's order of checks.
 
 mod answer;
+mod query;
 mod resources;
 mod routes;
 mod service;
+mod status;
 mod streams;
 mod submit;
 mod whole;
@@ -103,22 +105,21 @@ impl App {
 
     /// The server's own route of a path, bare or under the root path, with its variables.
     fn own_route(&self, path: &Path) -> Option<(Endpoint, Vec<String>)> {
-        let (endpoint, variables) = routes::find(path)?;
+        let (endpoint, variables) =
+            routes::find(path).filter(|(endpoint, _)| !endpoint.is_added() || !self.host.knows(path))?;
         let here = match endpoint {
             Endpoint::Ping | Endpoint::Livez | Endpoint::Version | Endpoint::Endpoints | Endpoint::Ready => {
                 true
             }
             Endpoint::Metrics => self.settings.metrics != MetricsForm::None,
             Endpoint::DebugJson | Endpoint::DebugYaml => self.settings.debug.is_some(),
-            Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
-                self.settings.api && matches!(self.subject, Subject::Streams(_))
-            }
             Endpoint::StreamReady => match &self.subject {
                 Subject::Streams(streams) => {
                     variables.first().is_some_and(|id| streams.service.view(&routes::stream(id)).is_some())
                 }
                 Subject::Single(_) => false,
             },
+            _ => self.settings.api && matches!(self.subject, Subject::Streams(_)),
         };
         here.then_some((endpoint, variables))
     }
@@ -179,12 +180,18 @@ impl App {
                 streams.stats(name(0), &request, self.settings.renames.as_deref())
             }
             (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)).await,
+            (Endpoint::StreamStatus, Subject::Streams(streams)) => either(streams.status(name(0), &request)),
             (Endpoint::Resource, Subject::Streams(streams)) => {
                 streams.resource(name(0), name(1), &request).await
             }
             (_, Subject::Single(_)) => not_found(),
         }
     }
+}
+
+/// What was refused is answered like what was not.
+fn either(answer: Result<Response, Response>) -> Response {
+    answer.unwrap_or_else(|refused| refused)
 }
 
 #[async_trait]

@@ -19,21 +19,24 @@ pub(crate) enum Endpoint {
     Stream,
     StreamStats,
     StreamReady,
+    StreamStatus,
     Resource,
 }
 
 impl Endpoint {
     /// Whether it reads or changes what should run.
     pub(crate) fn is_control(self) -> bool {
-        matches!(
-            self,
-            Self::Streams
-                | Self::Stream
-                | Self::StreamStats
-                | Self::Resource
-                | Self::DebugJson
-                | Self::DebugYaml
-        )
+        self.is_api() || matches!(self, Self::DebugJson | Self::DebugYaml)
+    }
+
+    /// Whether it is about streams and resources.
+    pub(crate) fn is_api(self) -> bool {
+        matches!(self, Self::Streams | Self::Stream | Self::StreamStats | Self::Resource) || self.is_added()
+    }
+
+    /// Whether the reference has no such path: it is not in `/endpoints`, and a stream's own path goes before it.
+    pub(crate) fn is_added(self) -> bool {
+        matches!(self, Self::StreamStatus)
     }
 }
 
@@ -64,7 +67,7 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 14] = [
+pub(crate) static ROWS: [Row; 15] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
     row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
@@ -81,6 +84,7 @@ pub(crate) static ROWS: [Row; 14] = [
         "/streams/{id}/stats",
         "GET a structured JSON object containing metrics for the stream.",
     ),
+    row(Endpoint::StreamStatus, "/streams/{id}/status", "GET where the stream is, and why."),
     row(Endpoint::Resource, "/resources/{type}/{id}", RESOURCE),
     row(Endpoint::StreamReady, "/{id}/ready", STREAM_READY),
 ];
@@ -102,7 +106,7 @@ pub(crate) fn find(path: &Path) -> Option<(Endpoint, Vec<String>)> {
 /// route of the server has exactly that path.
 pub(crate) fn reserved(pattern: &Pattern, stream: &str) -> Option<String> {
     let path = Path::parse(&pattern.exact()?).ok()??;
-    let (endpoint, _) = find(&path)?;
+    let (endpoint, _) = find(&path).filter(|(endpoint, _)| !endpoint.is_added())?;
     let shadowed = matches!(endpoint, Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource)
         && path.segments().first().is_some_and(|first| first == stream);
     if shadowed {

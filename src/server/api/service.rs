@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     http::{TEXT, not_found},
-    runtime::RunningStream,
+    runtime::{RunningStream, TERMINATED, is_over},
     telemetry::metrics::{Group, json as metrics_json, prometheus},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -26,10 +26,6 @@ use weir_core::{
 
 /// The service's config as `/debug/config` shows it.
 pub(crate) struct Debug(pub(crate) Node);
-
-/// What the engine says of a connection whose component was closed, and of one that came to its end.
-const TERMINATED: &str = "stream terminated";
-const CLOSED: &str = "type was closed";
 
 /// How long the readiness of one stream waits for the first try to connect.
 const FIRST_TRY: Duration = Duration::from_millis(100);
@@ -57,11 +53,10 @@ pub(super) async fn endpoints(app: &App) -> Response {
         let listed = match row.endpoint {
             Endpoint::Metrics => app.settings.metrics_listed && app.settings.metrics != MetricsForm::None,
             Endpoint::DebugJson | Endpoint::DebugYaml => app.settings.debug.is_some(),
-            Endpoint::Streams | Endpoint::Stream | Endpoint::StreamStats | Endpoint::Resource => {
-                app.settings.api && matches!(app.subject, Subject::Streams(_))
-            }
             // The reference's list is the contract.
             Endpoint::StreamReady | Endpoint::Livez => false,
+            other if other.is_added() => false,
+            other if other.is_api() => app.settings.api && matches!(app.subject, Subject::Streams(_)),
             _ => true,
         };
         if listed {
@@ -102,11 +97,6 @@ fn is_connected(service: &Service, view: &View) -> bool {
         let seen = stream.view();
         all_up(&seen.inputs.all(), &seen.outputs.all()) || stream.is_ended()
     })
-}
-
-/// Whether a component has ended while the rest of its stream goes on, such as one input of a broker.
-fn is_over(connection: &Connection) -> bool {
-    !connection.is_up() && connection.error().is_some_and(|error| error == TERMINATED || error == CLOSED)
 }
 
 fn all_up(inputs: &[Arc<Connection>], outputs: &[Arc<Connection>]) -> bool {

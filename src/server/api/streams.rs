@@ -3,6 +3,7 @@
 use super::{
     Streams, answer,
     routes::stream,
+    status::status,
     submit::Refusal,
     write::{is_chilled, options, written},
 };
@@ -26,6 +27,19 @@ use weir_core::{
     duration::format as go_duration,
     http::{Request, Response},
 };
+
+/// Who decides, in a word.
+pub(super) fn owner(owner: &Owner) -> &'static str {
+    match owner {
+        Owner::Api => "api",
+        Owner::File { .. } => "file",
+    }
+}
+
+/// A text as submitted, as JSON.
+pub(super) fn config(text: &str) -> Value {
+    tokens::parse(text).map_or(Value::Null, |node| to_json(&node))
+}
 
 impl Streams {
     /// `/streams`
@@ -66,11 +80,7 @@ impl Streams {
         });
         if let Some(desired) = &view.desired {
             entry["generation"] = desired.generation.into();
-            entry["owner"] = match desired.owner {
-                Owner::Api => "api",
-                Owner::File { .. } => "file",
-            }
-            .into();
+            entry["owner"] = owner(&desired.owner).into();
         }
         if let Some(reason) = &view.status.reason {
             entry["reason"] = reason.as_str().into();
@@ -93,13 +103,17 @@ impl Streams {
     fn get(&self, id: &str) -> Response {
         let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
         let Some(desired) = view.desired.clone() else { return answer::no_stream() };
-        let config = tokens::parse(&desired.text).map_or(Value::Null, |node| to_json(&node));
         let (active, uptime) = self.activity(&view);
         let mut body = Map::new();
         body.insert("active".into(), active.into());
         body.insert("uptime".into(), uptime.as_secs_f64().into());
         body.insert("uptime_str".into(), go_duration(uptime).into());
-        body.insert("config".into(), config);
+        body.insert("config".into(), config(&desired.text));
+        body.insert("status".into(), status(&view));
+        body.insert("owner".into(), owner(&desired.owner).into());
+        body.insert("generation".into(), desired.generation.into());
+        body.insert("revision".into(), desired.revision.into());
+        body.insert("text".into(), desired.text.as_str().into());
         let mut response = answer::json(StatusCode::OK, &Value::Object(body));
         super::write::tag(&mut response, desired.generation);
         response

@@ -63,14 +63,18 @@ fn decode(text: &str) -> Result<Vec<u8>, BadPath> {
     Ok(out)
 }
 
+/// The names and values of a query, decoded; what cannot be decoded is left out.
+pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    let text =
+        |part: &str| Some(String::from_utf8_lossy(&decode(&part.replace('+', " ")).ok()?).into_owned());
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
 /// One value of a query by its exact name, decoded; the first if it repeats.
 pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let text =
-            |part: &str| Some(String::from_utf8_lossy(&decode(&part.replace('+', " ")).ok()?).into_owned());
-        (text(key)? == name).then(|| text(value)).flatten()
-    })
+    query_pairs(query).into_iter().find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// One segment of a pattern.

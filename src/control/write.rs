@@ -1,0 +1,381 @@
+//! The write path: dry build, durable commit, wake, wait, answer.
+
+use crate::{
+    diff::Run,
+    plan::{Build, plan_delete, plan_put},
+    reconcile::build_guarded,
+    record::{Desired, Format, Key, Kind, Wanted},
+    runtime::{BuildFailure, Builder, Prepared},
+    service::Service,
+    store::{
+        StoreError,
+        committer::{Change, Committed, Origin},
+    },
+    table::Barrier,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Builds a submission from what its submitter has parsed already.
+pub type BuildOnce = Box<dyn FnOnce() -> Result<Box<dyn Prepared>, BuildFailure> + Send>;
+
+/// A spec, parsed and linted by whoever submits it.
+pub struct Submission {
+    /// What it is for.
+    pub key: Key,
+    /// The text as submitted, variables unexpanded.
+    pub text: String,
+    /// How it is written.
+    pub format: Format,
+    /// Accepted with lint errors.
+    pub chilled: bool,
+    /// Of its canonical form, see `record::fingerprint`: equal ones are equal specs.
+    pub fingerprint: String,
+    /// Builds it; without one the builder does, from the text.
+    pub build: Option<BuildOnce>,
+}
+
+/// How a write is done.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// Who asks, and what for.
+    pub origin: Origin,
+    /// The generation that must be current; for whole sets the revision.
+    pub if_match: Option<u64>,
+    /// How long an old run may take to stop before it is forced.
+    pub stop_timeout: Option<Duration>,
+    /// How long to wait until the touched keys run or failed to; `None` answers at once.
+    pub wait: Option<Duration>,
+}
+
+/// A write that was committed, or had nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The store's revision after it.
+    pub revision: u64,
+    /// The touched keys, with their generations unless they are gone.
+    pub touched: Vec<(Key, Option<u64>)>,
+    /// Whether all touched keys settled in time. They go on if not.
+    pub settled: bool,
+}
+
+/// A write that changed nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// To be created, but there.
+    #[error("{0} already exists")]
+    Exists(Key),
+    /// To be changed, but not there.
+    #[error("{0} was not found")]
+    NotFound(Key),
+    /// Another generation or revision is current.
+    #[error("the current generation is {current}")]
+    Conflict {
+        /// The current one.
+        current: u64,
+    },
+    /// These cannot be built.
+    #[error("{}", .0.iter().map(|(key, failure)| format!("{key}: {failure}")).collect::<Vec<_>>().join("; "))]
+    Build(Vec<(Key, BuildFailure)>),
+    /// Refused by the caller's own change.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be stored: the API answers 507.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A change ready to be committed, with what was built for it.
+pub(crate) struct Planned {
+    pub(crate) change: Change,
+    pub(crate) prepared: Option<Box<dyn Prepared>>,
+}
+
+/// A change that cannot be built.
+pub(crate) struct Unbuilt {
+    pub(crate) change: Change,
+    pub(crate) key: Key,
+    pub(crate) failure: BuildFailure,
+}
+
+fn build_change(builder: &dyn Builder, change: Change, build: Build) -> Result<Planned, Unbuilt> {
+    let (Change::Put(desired) | Change::Touch(desired), Build::Yes(once)) = (&change, build) else {
+        return Ok(Planned { change, prepared: None });
+    };
+    let result = build_guarded(|| match once {
+        Some(once) => once(),
+        None => builder.build(desired),
+    });
+    match result {
+        Ok(prepared) => Ok(Planned { change, prepared: Some(prepared) }),
+        Err(failure) => Err(Unbuilt { key: desired.key(), change, failure }),
+    }
+}
+
+impl Service {
+    /// Creates a stream or resource that must not exist.
+    pub async fn create(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
+        self.put(submission, options, Some(false)).await
+    }
+
+    /// Changes one that must exist. Equal specs are untouched while they run; otherwise they run again.
+    pub async fn replace(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
+        self.put(submission, options, Some(true)).await
+    }
+
+    /// Creates or changes a resource.
+    pub async fn put_resource(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
+        self.put(submission, options, None).await
+    }
+
+    async fn put(
+        &self,
+        submission: Submission,
+        options: &WriteOptions,
+        must_exist: Option<bool>,
+    ) -> Result<Written, WriteError> {
+        let _gate = self.gate.read().await;
+        let lock = self.lock(&submission.key).await;
+        let current = self.stored(&submission.key);
+        match (current.as_ref().filter(|current| current.is_present()), must_exist) {
+            (Some(_), Some(false)) => return Err(WriteError::Exists(submission.key)),
+            (None, Some(true)) => return Err(WriteError::NotFound(submission.key)),
+            _ => {}
+        }
+        let barrier = self.put_locked(current, submission, options).await?;
+        drop(lock);
+        Ok(barrier.finish(options).await)
+    }
+
+    /// Reads, changes and writes one key with no other write between. `change` parses, merges and lints.
+    pub async fn patch(
+        &self,
+        key: &Key,
+        options: &WriteOptions,
+        change: impl FnOnce(&Desired) -> Result<Submission, WriteError> + Send,
+    ) -> Result<Written, WriteError> {
+        let _gate = self.gate.read().await;
+        let lock = self.lock(key).await;
+        let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        let submission = change(&current)?;
+        let pending = self.put_locked(Some(current), submission, options).await?;
+        drop(lock);
+        Ok(pending.finish(options).await)
+    }
+
+    async fn put_locked(
+        &self,
+        current: Option<Arc<Desired>>,
+        submission: Submission,
+        options: &WriteOptions,
+    ) -> Result<Pending, WriteError> {
+        check_match(
+            options,
+            current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation),
+        )?;
+        let key = submission.key.clone();
+        let idle = self.is_idle(&key);
+        let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
+            return Ok(Pending::nothing(self.revision()));
+        };
+        let planned = self.build_all(vec![(change, build)]).await?;
+        self.commit(planned, options).await
+    }
+
+    /// Deletes a key. A file's stream leaves a record behind, so that the file does not bring it back.
+    pub async fn delete(&self, key: &Key, options: &WriteOptions) -> Result<Written, WriteError> {
+        let _gate = self.gate.read().await;
+        let lock = self.lock(key).await;
+        let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        check_match(options, current.generation)?;
+        let planned = Planned { change: plan_delete(&current, &options.origin), prepared: None };
+        let pending = self.commit(vec![planned], options).await?;
+        drop(lock);
+        Ok(pending.finish(options).await)
+    }
+
+    /// Pauses or resumes a stream; with `anew` it runs again.
+    pub async fn set_run(
+        &self,
+        key: &Key,
+        wanted: Wanted,
+        anew: bool,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
+        let _gate = self.gate.read().await;
+        let lock = self.lock(key).await;
+        let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        check_match(options, current.generation)?;
+        if current.run.wanted == wanted && !anew {
+            return Ok(Pending::nothing(self.revision()).finish(options).await);
+        }
+        let mut next = (*current).clone();
+        next.run.wanted = wanted;
+        next.run.number += u64::from(anew);
+        let planned = Planned { change: Change::Touch(Box::new(next)), prepared: None };
+        let pending = self.commit(vec![planned], options).await?;
+        drop(lock);
+        Ok(pending.finish(options).await)
+    }
+
+    /// Makes these the whole set of streams: one commit, one revision, all or nothing. Equal specs are untouched.
+    pub async fn set_all(
+        &self,
+        members: Vec<Submission>,
+        options: &WriteOptions,
+    ) -> Result<Written, WriteError> {
+        let gate = self.gate.write().await;
+        check_match(options, self.revision())?;
+        let mut members: BTreeMap<Key, Submission> =
+            members.into_iter().map(|member| (member.key.clone(), member)).collect();
+        let existing: Vec<Arc<Desired>> = {
+            let table = self.shared.table();
+            table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
+        };
+        let mut changes = Vec::new();
+        for current in existing.into_iter().filter(|current| current.is_present()) {
+            match members.get(&current.key()) {
+                None => changes.push((plan_delete(&current, &options.origin), Build::No)),
+                Some(member) if member.fingerprint == current.fingerprint => {
+                    members.remove(&current.key());
+                }
+                Some(_) => {}
+            }
+        }
+        for (key, member) in members {
+            changes.extend(plan_put(self.stored(&key).as_ref(), member, &options.origin, false));
+        }
+        let planned = self.build_all(changes).await?;
+        let pending = self.commit(planned, options).await?;
+        drop(gate);
+        Ok(pending.finish(options).await)
+    }
+
+    /// Whether a key does not run as wanted, so that an explicit write of an equal spec runs it again.
+    fn is_idle(&self, key: &Key) -> bool {
+        let table = self.shared.table();
+        table.slots.get(key).is_none_or(|slot| {
+            slot.live.is_none()
+                || slot.ended.is_some()
+                || slot.invalid.as_ref().map(|i| i.run) == slot.want().map(|w| w.run)
+        })
+    }
+
+    /// Builds what needs it; all failures are collected.
+    async fn build_all(&self, changes: Vec<(Change, Build)>) -> Result<Vec<Planned>, WriteError> {
+        let (mut planned, mut failures) = (Vec::with_capacity(changes.len()), Vec::new());
+        for built in self.build_each(changes).await? {
+            match built {
+                Ok(one) => planned.push(one),
+                Err(Unbuilt { key, failure, .. }) => failures.push((key, failure)),
+            }
+        }
+        if failures.is_empty() { Ok(planned) } else { Err(WriteError::Build(failures)) }
+    }
+
+    /// Builds what needs it, on threads that may block, as many as there are cores.
+    pub(crate) async fn build_each(
+        &self,
+        changes: Vec<(Change, Build)>,
+    ) -> Result<Vec<Result<Planned, Unbuilt>>, WriteError> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let share = changes.len().div_ceil(cores).max(1);
+        let mut shares = Vec::new();
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let part: Vec<_> = changes.by_ref().take(share).collect();
+            let builder = Arc::clone(&self.shared.builder);
+            shares.push(tokio::task::spawn_blocking(move || {
+                part.into_iter()
+                    .map(|(change, build)| build_change(&*builder, change, build))
+                    .collect::<Vec<_>>()
+            }));
+        }
+        let mut built = Vec::new();
+        for share in shares {
+            built.extend(share.await.map_err(|error| WriteError::Refused(error.to_string()))?);
+        }
+        Ok(built)
+    }
+
+    /// Commits, hands what was built to the reconciler and wakes it.
+    pub(crate) async fn commit(
+        &self,
+        planned: Vec<Planned>,
+        options: &WriteOptions,
+    ) -> Result<Pending, WriteError> {
+        if planned.is_empty() {
+            return Ok(Pending::nothing(self.revision()));
+        }
+        let mut prepared = HashMap::new();
+        let mut changes = Vec::with_capacity(planned.len());
+        for Planned { change, prepared: built } in planned {
+            if let (Change::Put(desired) | Change::Touch(desired), Some(built)) = (&change, built) {
+                prepared.insert(desired.key(), built);
+            }
+            changes.push(change);
+        }
+        let Committed { commit, revision, records } =
+            self.shared.commits.commit(changes, Some(options.origin.clone())).await?;
+        let barrier = Barrier::new(records.len());
+        let mut touched = Vec::with_capacity(records.len());
+        let mut table = self.shared.table();
+        table.revision = table.revision.max(revision);
+        for (key, desired) in records {
+            let run: Option<Run> = desired.as_ref().map(|desired| (desired.generation, desired.run.number));
+            touched.push((key.clone(), desired.as_ref().filter(|d| d.is_present()).map(|d| d.generation)));
+            if let Some(slot) = table.accept(&key, desired, commit) {
+                slot.handed = run.zip(prepared.remove(&key));
+                slot.stop_timeout = options.stop_timeout;
+            }
+            table.wait_for(&key, commit, &barrier);
+            table.wake(&key);
+        }
+        drop(table);
+        self.shared.work.notify_one();
+        Ok(Pending { barrier, revision, touched })
+    }
+}
+
+/// A commit whose keys are on their way.
+pub(crate) struct Pending {
+    barrier: Arc<Barrier>,
+    revision: u64,
+    touched: Vec<(Key, Option<u64>)>,
+}
+
+impl Pending {
+    pub(crate) fn nothing(revision: u64) -> Self {
+        Self { barrier: Barrier::new(0), revision, touched: Vec::new() }
+    }
+
+    pub(crate) async fn finish(self, options: &WriteOptions) -> Written {
+        let settled = match options.wait {
+            Some(at_most) => self.barrier.wait(at_most).await,
+            None => self.touched.is_empty(),
+        };
+        Written { revision: self.revision, touched: self.touched, settled }
+    }
+}
+
+fn check_match(options: &WriteOptions, current: u64) -> Result<(), WriteError> {
+    match options.if_match {
+        Some(wanted) if wanted != current => Err(WriteError::Conflict { current }),
+        _ => Ok(()),
+    }
+}
