@@ -37,6 +37,8 @@ pub struct Have {
     pub failed: Option<(Run, bool)>,
     /// The run that could not be built, and whether something changed since that may help.
     pub invalid: Option<(Run, bool)>,
+    /// Whether what runs uses a resource that is gone.
+    pub lacking: bool,
 }
 
 /// What to do.
@@ -58,7 +60,7 @@ pub enum Action {
 pub fn decide(want: Option<&Want>, have: &Have) -> Action {
     let stop = if have.running.is_some() { Action::Stop } else { Action::None };
     let Some(want) = want else { return stop };
-    if want.wanted == Wanted::Paused || want.completed {
+    if want.wanted == Wanted::Paused || want.completed || (have.lacking && have.running.is_some()) {
         return stop;
     }
     if have.running == Some(want.run) {
@@ -120,7 +122,7 @@ mod tests {
             for failed in [None, Some((OLD, true)), Some((OLD, false)), Some((NEW, true)), Some((NEW, false))]
             {
                 for invalid in [None, Some((OLD, false)), Some((NEW, true)), Some((NEW, false))] {
-                    all.push(Have { running, failed, invalid });
+                    all.push(Have { running, failed, invalid, lacking: false });
                 }
             }
         }
@@ -140,6 +142,16 @@ mod tests {
                 let expected = if have.running.is_some() { Action::Stop } else { Action::None };
                 assert_eq!(decide(want.as_ref(), &have), expected, "{want:?} {have:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_lacks_a_resource_is_stopped_and_then_tried_like_anything_else() {
+        for have in all_haves() {
+            let lacking = Have { lacking: true, ..have };
+            let want = want(Wanted::Running, false);
+            let expected = if have.running.is_some() { Action::Stop } else { decide(Some(&want), &have) };
+            assert_eq!(decide(Some(&want), &lacking), expected, "{have:?}");
         }
     }
 

@@ -123,7 +123,7 @@ impl Service {
                         Some(_) => refuse(current, &key, &path, &hash, &failure.message),
                         None => Some(change),
                     };
-                    planned.extend(change.map(|change| Planned { change, prepared: None }));
+                    planned.extend(change.map(Planned::unbuilt));
                     rejected.push((path, failure.message));
                 }
             }

@@ -10,11 +10,13 @@ pub mod files;
 mod plan;
 mod reconcile;
 pub mod record;
+mod restore;
 pub mod runtime;
 pub mod service;
 pub mod status;
 pub mod store;
 mod table;
+mod uses;
 mod views;
 mod write;
 

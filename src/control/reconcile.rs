@@ -303,10 +303,22 @@ impl Shared {
         desired: &Arc<Desired>,
         run: Run,
     ) {
+        let uses = prepared.uses();
         let start = {
             let mut table = self.table();
             if table.stopping {
                 return;
+            }
+            // What it was built with may have been removed since.
+            if let Some(missing) = table.missing(&uses) {
+                let epoch = table.epoch;
+                drop(table);
+                return self.note_invalid(
+                    key,
+                    run,
+                    epoch,
+                    BuildFailure::new(format!("{missing} was removed")),
+                );
             }
             table.token += 1;
             let token = table.token;
@@ -333,9 +345,12 @@ impl Shared {
         }
         let mut table = self.table();
         let resource = key.kind != Kind::Stream;
+        // One that went while this was starting could not tell it so.
+        let lacking = table.missing(&uses).is_some();
         let Some(slot) = table.slots.get_mut(key) else { return };
         match started {
             Ok(running) => {
+                (slot.lacking, slot.uses) = (lacking, Some((run.0, uses)));
                 slot.live = Some(Live { run, token, running: Arc::from(running), started: begun });
                 slot.ended = slot.early_end(token);
                 (slot.last, slot.failed, slot.invalid) = (None, None, None);
@@ -480,7 +495,10 @@ impl Shared {
             slot.last = Some(live.running);
         }
         // How it ended no longer matters: it was asked to.
-        slot.ended = None;
+        (slot.ended, slot.lacking) = (None, false);
+        if key.kind != Kind::Stream {
+            table.resource_gone(key);
+        }
         match synced {
             Ok(()) => table.keep_synced(key),
             Err(error) => {

@@ -185,6 +185,25 @@ pub struct Completed {
     pub other: Other,
 }
 
+/// The write that made a generation: kept with it, so that its story needs no other record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Made {
+    /// The revision.
+    pub revision: u64,
+    /// In milliseconds since 1970.
+    pub time: u64,
+    /// Who: a token's name, `file:PATH` or `anonymous`.
+    pub actor: String,
+    /// What was asked, such as `PUT`.
+    pub verb: String,
+    /// A remark of the actor.
+    pub note: Option<String>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub other: Other,
+}
+
 /// What a stream or resource should be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -217,6 +236,12 @@ pub struct Desired {
     pub lineage: u64,
     /// Counts the changes of this key's spec, across deletion and creation.
     pub generation: u64,
+    /// The write that made this generation; unknown of those from before it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
+    /// Of a past generation: the revision that deleted it. `None` when another generation followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<u64>,
     /// The revision that last changed it.
     pub revision: u64,
     /// In milliseconds since 1970.
@@ -232,6 +257,11 @@ impl Desired {
     /// Its key.
     pub fn key(&self) -> Key {
         Key::new(self.kind, self.id.as_str())
+    }
+
+    /// The revision that made this generation.
+    pub fn made_in(&self) -> u64 {
+        self.made.as_ref().map_or(self.revision, |made| made.revision)
     }
 
     /// Whether it is listed: false for a file's stream that the API deleted.
@@ -434,6 +464,9 @@ pub mod keys {
     pub fn desired(key: &Key) -> String {
         format!("d/{}/{}", key.kind.name(), escape(&key.id))
     }
+
+    /// All past generations of all keys.
+    pub const HISTORY: &str = "h/";
 
     /// All past generations of a key.
     pub fn history_of(key: &Key) -> String {

@@ -77,6 +77,11 @@ pub struct Start {
 /// Something built and not yet started. Dropping it must be enough to undo it.
 #[async_trait]
 pub trait Prepared: Send + 'static {
+    /// The resources that it will use.
+    fn uses(&self) -> Vec<Key> {
+        Vec::new()
+    }
+
     /// Starts it: tasks are spawned, connecting goes on behind. A resource takes its slot over here. Quick.
     async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String>;
 }
@@ -124,6 +129,11 @@ pub trait Running: Any + Send + Sync {
     /// The connections that are down now: asked of all streams at once.
     fn down(&self) -> Vec<Link> {
         self.links().into_iter().filter(|link| !link.connected).collect()
+    }
+
+    /// The resources that it uses now.
+    fn uses(&self) -> Vec<Key> {
+        Vec::new()
     }
 
     /// What is counted of it.

@@ -92,6 +92,10 @@ pub(crate) struct Slot {
     early: Option<(u64, Ended)>,
     pub(crate) failed: Option<Failure>,
     pub(crate) invalid: Option<Invalid>,
+    /// What runs uses a resource that is gone.
+    pub(crate) lacking: bool,
+    /// The resources that a generation uses, as of its last build.
+    pub(crate) uses: Option<(u64, Vec<Key>)>,
     /// Failures in a row.
     pub(crate) failures: u32,
     pub(crate) restarts: u32,
@@ -123,6 +127,7 @@ impl Slot {
             running: self.live.as_ref().map(|live| live.run),
             failed: self.failed.as_ref().map(|failed| (failed.run, failed.due <= Instant::now())),
             invalid: self.invalid.as_ref().map(|invalid| (invalid.run, invalid.epoch != epoch)),
+            lacking: self.lacking,
         }
     }
 
@@ -172,7 +177,7 @@ impl Slot {
     pub(crate) fn view(&self, key: &Key, whole: bool) -> View {
         let (live, run) = (self.live.as_ref(), self.live.as_ref().map(|live| &live.running));
         let links = ask(run, |run| if whole { run.links() } else { run.down() });
-        let counters = ask(run.or(self.last.as_ref()).filter(|_| whole), |run| run.counters());
+        let counters = ask(run.or(self.last.as_ref()).filter(|_| whole), Running::counters);
         let uptime = live.map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let status = status::judge(&Observed {
             desired: self.desired.as_deref(),
@@ -196,7 +201,7 @@ impl Slot {
 }
 
 /// What a run says of itself; nothing when it panics.
-fn ask<T: Default>(run: Option<&Arc<dyn Running>>, ask: impl FnOnce(&dyn Running) -> T) -> T {
+pub(crate) fn ask<T: Default>(run: Option<&Arc<dyn Running>>, ask: impl FnOnce(&dyn Running) -> T) -> T {
     run.and_then(|run| catch_unwind(AssertUnwindSafe(|| ask(&**run))).ok()).unwrap_or_default()
 }
 
@@ -323,6 +328,25 @@ impl Table {
             .map(|(key, _)| key.clone())
             .collect();
         for key in &waiting {
+            self.wake(key);
+        }
+    }
+
+    /// The first of these that should not be there.
+    pub(crate) fn missing(&self, keys: &[Key]) -> Option<Key> {
+        let is_there = |slot: &Slot| slot.desired.as_ref().is_some_and(|desired| desired.is_present());
+        keys.iter().find(|key| !self.slots.get(key).is_some_and(is_there)).cloned()
+    }
+
+    /// A resource is gone: what uses it cannot go on.
+    pub(crate) fn resource_gone(&mut self, gone: &Key) {
+        let asked = |slot: &Slot| ask(slot.live.as_ref().map(|live| &live.running), Running::uses);
+        let lacking = self.slots.iter().filter(|(_, slot)| asked(slot).contains(gone));
+        let users: Vec<Key> = lacking.map(|(key, _)| key.clone()).collect();
+        for key in &users {
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.lacking = true;
+            }
             self.wake(key);
         }
     }

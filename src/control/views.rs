@@ -67,15 +67,31 @@ impl Service {
         self.shared.commits.sizes()
     }
 
-    /// The past generations of a key that are kept, newest first; without the current one.
-    pub async fn history(&self, key: &Key) -> Result<Vec<Desired>, StoreError> {
+    /// The generations of a key that are kept, newest first.
+    pub async fn history(&self, key: &Key) -> Result<Vec<Arc<Desired>>, StoreError> {
+        let current = self.stored(key);
         let records = self.shared.commits.scan(keys::history_of(key)).await?;
-        Ok(records.values().rev().filter_map(|bytes| record::read(bytes).ok()).collect())
+        let mut all: Vec<Arc<Desired>> =
+            records.values().rev().filter_map(|bytes| record::read(bytes).ok()).map(Arc::new).collect();
+        // The newest may have become one of the past since it was looked at.
+        if let Some(current) =
+            current.filter(|one| all.first().is_none_or(|past| past.generation < one.generation))
+        {
+            all.insert(0, current);
+        }
+        Ok(all)
     }
 
     /// A revision, if it is kept.
     pub async fn revision_record(&self, number: u64) -> Result<Option<Revision>, StoreError> {
-        let records = self.shared.commits.scan(keys::revision(number)).await?;
-        Ok(records.values().next().and_then(|bytes| record::read(bytes).ok()))
+        Ok(self.revisions(number.saturating_add(1), 1).await?.pop().filter(|found| found.revision == number))
+    }
+
+    /// At most so many of the revisions before one, newest first.
+    pub async fn revisions(&self, before: u64, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        let newest = before.min(self.revision().saturating_add(1));
+        let keys = (1..newest).rev().take(limit).map(keys::revision).collect();
+        let records = self.shared.commits.get(keys).await?;
+        Ok(records.iter().filter_map(|bytes| record::read(bytes).ok()).collect())
     }
 }

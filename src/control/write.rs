@@ -4,7 +4,7 @@ use crate::{
     diff::Run,
     plan::{Build, plan_delete, plan_put},
     reconcile::build_guarded,
-    record::{Desired, Format, Key, Kind, Wanted},
+    record::{Desired, Format, Key, Kind, Verb, Wanted},
     runtime::{BuildFailure, Builder, Prepared},
     service::Service,
     store::{
@@ -18,6 +18,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+/// How many users of a resource an error names.
+const NAMED: usize = 10;
 
 /// Builds a submission from what its submitter has parsed already.
 pub type BuildOnce = Box<dyn FnOnce() -> Result<Box<dyn Prepared>, BuildFailure> + Send>;
@@ -49,6 +52,8 @@ pub struct WriteOptions {
     pub stop_timeout: Option<Duration>,
     /// How long to wait until the touched keys run or failed to; `None` answers at once.
     pub wait: Option<Duration>,
+    /// Everything but the commit: the answer has the plan.
+    pub dry_run: bool,
 }
 
 /// A write that was committed, or had nothing to do.
@@ -60,6 +65,34 @@ pub struct Written {
     pub touched: Vec<(Key, Option<u64>)>,
     /// Whether all touched keys settled in time. They go on if not.
     pub settled: bool,
+    /// What it would have done, when it was only asked for that.
+    pub plan: Option<Plan>,
+}
+
+/// What a write would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// What it would change.
+    pub changes: Vec<PlannedChange>,
+    /// How many it would leave as they are.
+    pub unchanged: usize,
+}
+
+/// What a write would do to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// Which.
+    pub key: Key,
+    /// What it would do.
+    pub action: Verb,
+    /// Whether what runs would be stopped and started.
+    pub restart: bool,
+    /// The text now.
+    pub before: Option<String>,
+    /// The text after it.
+    pub after: Option<String>,
+    /// Why it cannot be built, so that the write would be refused.
+    pub error: Option<String>,
 }
 
 /// A write that changed nothing.
@@ -77,6 +110,12 @@ pub enum WriteError {
         /// The current one.
         current: u64,
     },
+    /// To be removed, but used by these.
+    #[error("{0} is used by {users}; change them first, or remove it with force=true", users = names(.1))]
+    InUse(Key, Vec<Key>),
+    /// What it would go back to is not kept.
+    #[error("{0}")]
+    Gone(String),
     /// These cannot be built.
     #[error("{}", .0.iter().map(|(key, failure)| format!("{key}: {failure}")).collect::<Vec<_>>().join("; "))]
     Build(Vec<(Key, BuildFailure)>),
@@ -88,10 +127,28 @@ pub enum WriteError {
     Store(#[from] StoreError),
 }
 
+/// Keys in a sentence; of many the first.
+fn names(keys: &[Key]) -> String {
+    let mut names: Vec<String> = keys.iter().take(NAMED).map(ToString::to_string).collect();
+    if keys.len() > NAMED {
+        names.push(format!("{} more", keys.len() - NAMED));
+    }
+    names.join(", ")
+}
+
 /// A change ready to be committed, with what was built for it.
 pub(crate) struct Planned {
     pub(crate) change: Change,
     pub(crate) prepared: Option<Box<dyn Prepared>>,
+    /// Why it cannot be built: only in a plan.
+    pub(crate) failure: Option<BuildFailure>,
+}
+
+impl Planned {
+    /// A change that needs no build, or is built later.
+    pub(crate) fn unbuilt(change: Change) -> Self {
+        Self { change, prepared: None, failure: None }
+    }
 }
 
 /// A change that cannot be built.
@@ -103,14 +160,14 @@ pub(crate) struct Unbuilt {
 
 fn build_change(builder: &dyn Builder, change: Change, build: Build) -> Result<Planned, Unbuilt> {
     let (Change::Put(desired) | Change::Touch(desired), Build::Yes(once)) = (&change, build) else {
-        return Ok(Planned { change, prepared: None });
+        return Ok(Planned::unbuilt(change));
     };
     let result = build_guarded(|| match once {
         Some(once) => once(),
         None => builder.build(desired),
     });
     match result {
-        Ok(prepared) => Ok(Planned { change, prepared: Some(prepared) }),
+        Ok(prepared) => Ok(Planned { change, prepared: Some(prepared), failure: None }),
         Err(failure) => Err(Unbuilt { key: desired.key(), change, failure }),
     }
 }
@@ -143,7 +200,7 @@ impl Service {
         self.put(submission, options, None).await
     }
 
-    async fn put(
+    pub(crate) async fn put(
         &self,
         submission: Submission,
         options: &WriteOptions,
@@ -191,9 +248,9 @@ impl Service {
         let key = submission.key.clone();
         let idle = self.is_idle(&key);
         let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
-            return Ok(Pending::nothing(self.revision()));
+            return Ok(Pending::unchanged(self.revision()));
         };
-        let planned = self.build_all(vec![(change, build)]).await?;
+        let planned = self.build_all(vec![(change, build)], options).await?;
         self.commit(planned, options).await
     }
 
@@ -203,13 +260,13 @@ impl Service {
         let lock = self.lock(key).await;
         let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         check_match(options, current.generation)?;
-        let planned = Planned { change: plan_delete(&current, &options.origin), prepared: None };
+        let planned = Planned::unbuilt(plan_delete(&current, &options.origin));
         let pending = self.commit(vec![planned], options).await?;
         drop(lock);
         Ok(pending.finish(options).await)
     }
 
-    /// Pauses or resumes a stream; with `anew` it runs again.
+    /// Pauses or resumes a stream; with `anew` it is built first, and runs again.
     pub async fn set_run(
         &self,
         key: &Key,
@@ -222,13 +279,14 @@ impl Service {
         let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         check_match(options, current.generation)?;
         if current.run.wanted == wanted && !anew {
-            return Ok(Pending::nothing(self.revision()).finish(options).await);
+            return Ok(Pending::unchanged(self.revision()).finish(options).await);
         }
         let mut next = (*current).clone();
         next.run.wanted = wanted;
         next.run.number += u64::from(anew);
-        let planned = Planned { change: Change::Touch(Box::new(next)), prepared: None };
-        let pending = self.commit(vec![planned], options).await?;
+        let build = if anew { Build::Yes(None) } else { Build::No };
+        let planned = self.build_all(vec![(Change::Touch(Box::new(next)), build)], options).await?;
+        let pending = self.commit(planned, options).await?;
         drop(lock);
         Ok(pending.finish(options).await)
     }
@@ -247,12 +305,13 @@ impl Service {
             let table = self.shared.table();
             table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
         };
-        let mut changes = Vec::new();
+        let (mut changes, mut unchanged) = (Vec::new(), 0);
         for current in existing.into_iter().filter(|current| current.is_present()) {
             match members.get(&current.key()) {
                 None => changes.push((plan_delete(&current, &options.origin), Build::No)),
                 Some(member) if member.fingerprint == current.fingerprint => {
                     members.remove(&current.key());
+                    unchanged += 1;
                 }
                 Some(_) => {}
             }
@@ -260,8 +319,9 @@ impl Service {
         for (key, member) in members {
             changes.extend(plan_put(self.stored(&key).as_ref(), member, &options.origin, false));
         }
-        let planned = self.build_all(changes).await?;
-        let pending = self.commit(planned, options).await?;
+        let planned = self.build_all(changes, options).await?;
+        let mut pending = self.commit(planned, options).await?;
+        pending.plan.unchanged = unchanged;
         drop(gate);
         Ok(pending.finish(options).await)
     }
@@ -276,12 +336,19 @@ impl Service {
         })
     }
 
-    /// Builds what needs it; all failures are collected.
-    async fn build_all(&self, changes: Vec<(Change, Build)>) -> Result<Vec<Planned>, WriteError> {
+    /// Builds what needs it; all failures are collected, and become part of a plan.
+    pub(crate) async fn build_all(
+        &self,
+        changes: Vec<(Change, Build)>,
+        options: &WriteOptions,
+    ) -> Result<Vec<Planned>, WriteError> {
         let (mut planned, mut failures) = (Vec::with_capacity(changes.len()), Vec::new());
         for built in self.build_each(changes).await? {
             match built {
                 Ok(one) => planned.push(one),
+                Err(Unbuilt { change, failure, .. }) if options.dry_run => {
+                    planned.push(Planned { failure: Some(failure), ..Planned::unbuilt(change) });
+                }
                 Err(Unbuilt { key, failure, .. }) => failures.push((key, failure)),
             }
         }
@@ -319,12 +386,14 @@ impl Service {
         planned: Vec<Planned>,
         options: &WriteOptions,
     ) -> Result<Pending, WriteError> {
-        if planned.is_empty() {
-            return Ok(Pending::nothing(self.revision()));
+        if planned.is_empty() || options.dry_run {
+            let changes = planned.iter().map(|planned| self.foresee(planned)).collect();
+            let plan = Plan { changes, unchanged: 0 };
+            return Ok(Pending { plan, ..Pending::nothing(self.revision()) });
         }
         let mut prepared = HashMap::new();
         let mut changes = Vec::with_capacity(planned.len());
-        for Planned { change, prepared: built } in planned {
+        for Planned { change, prepared: built, .. } in planned {
             if let (Change::Put(desired) | Change::Touch(desired), Some(built)) = (&change, built) {
                 prepared.insert(desired.key(), built);
             }
@@ -348,7 +417,31 @@ impl Service {
         }
         drop(table);
         self.shared.work.notify_one();
-        Ok(Pending { barrier, revision, touched })
+        Ok(Pending { barrier, revision, touched, plan: Plan::default() })
+    }
+
+    /// What a change would do.
+    fn foresee(&self, planned: &Planned) -> PlannedChange {
+        let key = planned.change.key();
+        let before = self.desired(&key);
+        let after = planned.change.desired().filter(|after| after.is_present());
+        let runs = self.shared.table().slots.get(&key).and_then(|slot| Some(slot.live.as_ref()?.run));
+        let restart = runs.zip(after).is_some_and(|(run, after)| {
+            let again = matches!(planned.change, Change::Put(_)) || after.run.number != run.1;
+            again && after.run.wanted == Wanted::Running
+        });
+        PlannedChange {
+            action: match (&before, after) {
+                (_, None) => Verb::Delete,
+                (None, _) => Verb::Create,
+                _ => Verb::Update,
+            },
+            restart,
+            before: before.map(|before| before.text.clone()),
+            after: after.map(|after| after.text.clone()),
+            error: planned.failure.as_ref().map(ToString::to_string),
+            key,
+        }
     }
 }
 
@@ -357,11 +450,17 @@ pub(crate) struct Pending {
     barrier: Arc<Barrier>,
     revision: u64,
     touched: Vec<(Key, Option<u64>)>,
+    pub(crate) plan: Plan,
 }
 
 impl Pending {
     pub(crate) fn nothing(revision: u64) -> Self {
-        Self { barrier: Barrier::new(0), revision, touched: Vec::new() }
+        Self { barrier: Barrier::new(0), revision, touched: Vec::new(), plan: Plan::default() }
+    }
+
+    fn unchanged(revision: u64) -> Self {
+        let plan = Plan { unchanged: 1, ..Plan::default() };
+        Self { plan, ..Self::nothing(revision) }
     }
 
     pub(crate) async fn finish(self, options: &WriteOptions) -> Written {
@@ -369,11 +468,12 @@ impl Pending {
             Some(at_most) => self.barrier.wait(at_most).await,
             None => self.touched.is_empty(),
         };
-        Written { revision: self.revision, touched: self.touched, settled }
+        let plan = options.dry_run.then_some(self.plan);
+        Written { revision: self.revision, touched: self.touched, settled, plan }
     }
 }
 
-fn check_match(options: &WriteOptions, current: u64) -> Result<(), WriteError> {
+pub(crate) fn check_match(options: &WriteOptions, current: u64) -> Result<(), WriteError> {
     match options.if_match {
         Some(wanted) if wanted != current => Err(WriteError::Conflict { current }),
         _ => Ok(()),

@@ -1,6 +1,6 @@
 //! What can be seen of a stream from outside, and of parts of it that come and go while it runs.
 
-use crate::{checkpoint::Checkpoint, metrics::Metrics, status::Connection};
+use crate::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Things of one stream, in order. Those of a part are among them for as long as the part lives.
@@ -68,6 +68,8 @@ impl<T> Gathered<T> {
 pub type Connections = Gathered<Connection>;
 /// Checkpoints by component path.
 pub type Checkpoints = Gathered<(String, Checkpoint)>;
+/// The shared resources that components use, by kind and label.
+pub type Uses = Gathered<(Kind, String)>;
 
 /// What can be seen of a stream from outside.
 #[derive(Clone, Default)]
@@ -80,6 +82,8 @@ pub struct View {
     pub metrics: Arc<Metrics>,
     /// Checkpoints by component path.
     pub checkpoints: Arc<Checkpoints>,
+    /// The shared resources that it uses.
+    pub uses: Arc<Uses>,
 }
 
 #[cfg(test)]

@@ -128,6 +128,10 @@ impl<'a> Site<'a> {
         Self { environment, view: View::default(), stored }
     }
 
+    fn uses(&self, kind: Kind, label: &str) {
+        self.view.uses.push(Arc::new((kind, label.to_owned())));
+    }
+
     pub(crate) fn stored(&self) -> &HashMap<String, Arc<str>> {
         self.stored
     }
@@ -476,24 +480,29 @@ impl BuildContext for Builder<'_, '_> {
     }
 
     fn cache(&mut self, label: &str) -> Result<Slot<dyn Cache>, BuildError> {
+        self.site.uses(Kind::Cache, label);
         self.engine.resources.cache(label)
     }
 
     fn rate_limit(&mut self, label: &str) -> Result<Slot<dyn RateLimit>, BuildError> {
+        self.site.uses(Kind::RateLimit, label);
         self.engine.resources.rate_limit(label)
     }
 
     fn processor_resource(&mut self, label: &str) -> Result<Slot<dyn Processor>, BuildError> {
+        self.site.uses(Kind::Processor, label);
         self.engine.resources.processor(label)
     }
 
     fn output_resource(&mut self, label: &str) -> Result<Slot<dyn Output>, BuildError> {
+        self.site.uses(Kind::Output, label);
         let (slot, connections) = self.engine.resources.output(label)?;
         self.site.view.outputs.join(&connections);
         Ok(slot)
     }
 
     fn input_resource(&mut self, label: &str) -> Result<Box<dyn Input>, BuildError> {
+        self.site.uses(Kind::Input, label);
         let (input, connections) = self.engine.resources.input(label, &self.site.environment)?;
         self.site.view.inputs.join(&connections);
         Ok(input)

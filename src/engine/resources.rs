@@ -23,7 +23,7 @@ use weir_core::{
     rate_limit::RateLimit,
     slot::Slot,
     status::Connection,
-    view::{Connections, View},
+    view::{Connections, Uses, View},
 };
 
 /// A resource that was built.
@@ -164,6 +164,13 @@ impl Resources {
             let reader = InputUser { slot: entry.slot.clone(), environment: user.clone() };
             (Box::new(reader) as Box<dyn Input>, entry.shared())
         })
+    }
+}
+
+impl BuiltResource {
+    /// The other resources that it uses.
+    pub fn uses(&self) -> Arc<Uses> {
+        Arc::clone(&self.view.uses)
     }
 }
 

@@ -81,6 +81,7 @@ impl Workshop for Shop {
         self.view.metrics.join(&view.metrics);
         self.view.checkpoints.join(&view.checkpoints);
         self.view.outputs.join(&view.outputs);
+        self.view.uses.join(&view.uses);
     }
 
     fn shown(&self, kind: Kind, node: &Node) -> Result<Shown, BuildError> {

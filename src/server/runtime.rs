@@ -4,17 +4,17 @@ use crate::http::{Host, host::Claims};
 use async_trait::async_trait;
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::runtime::Handle;
 use weir_config::{Node, environment, stream::StreamConfig};
 use weir_control::{
-    record::{Desired, Kind as RecordKind, Owner},
+    record::{Desired, Key, Kind as RecordKind, Owner},
     runtime::{BuildFailure, Builder, Counters, Ended, Link, Prepared, Running, Start},
 };
-use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection};
+use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection, view::Uses};
 use weir_engine::{BuiltResource, End, Engine, Stream, View};
 
 /// Looks variables up: the environment, and what files put over it.
@@ -122,6 +122,13 @@ pub(crate) fn component_kind(kind: RecordKind) -> Option<Kind> {
     }
 }
 
+/// The keys of resources that are used, each once.
+fn keys(uses: &Uses) -> Vec<Key> {
+    let key = |one: &Arc<(Kind, String)>| Some(Key::new(RecordKind::parse(one.0.name())?, one.1.as_str()));
+    let keys: BTreeSet<Key> = uses.all().iter().filter_map(key).collect();
+    keys.into_iter().collect()
+}
+
 struct PreparedStream {
     runtime: Runtime,
     id: String,
@@ -132,6 +139,10 @@ struct PreparedStream {
 
 #[async_trait]
 impl Prepared for PreparedStream {
+    fn uses(&self) -> Vec<Key> {
+        keys(&self.stream.view().uses)
+    }
+
     async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String> {
         let Self { runtime, id, config, mut stream, mut claims } = *self;
         // Positions are read while a component is built, and they may be newer than this build.
@@ -216,6 +227,10 @@ impl Running for RunningStream {
         inputs.iter().chain(&outputs).filter(|one| !one.is_up()).map(link).collect()
     }
 
+    fn uses(&self) -> Vec<Key> {
+        keys(&self.view().uses)
+    }
+
     fn counters(&self) -> Counters {
         let mut counters = Counters::default();
         for series in self.view().metrics.all() {
@@ -256,8 +271,13 @@ struct PreparedResource {
 
 #[async_trait]
 impl Prepared for PreparedResource {
+    fn uses(&self) -> Vec<Key> {
+        keys(&self.built.uses())
+    }
+
     async fn start(self: Box<Self>, _: Start) -> Result<Box<dyn Running>, String> {
         let Self { runtime, kind, id, built } = *self;
+        let uses = built.uses();
         let number = {
             let mut starts = runtime.0.starts.lock().unwrap_or_else(PoisonError::into_inner);
             *starts += 1;
@@ -270,7 +290,7 @@ impl Prepared for PreparedResource {
             let _entered = runtime.0.data.enter();
             runtime.0.engine.install_resource(built);
         }
-        Ok(Box::new(RunningResource { runtime, kind, id, number }))
+        Ok(Box::new(RunningResource { runtime, kind, id, number, uses }))
     }
 }
 
@@ -280,10 +300,15 @@ struct RunningResource {
     kind: Kind,
     id: String,
     number: u64,
+    uses: Arc<Uses>,
 }
 
 #[async_trait]
 impl Running for RunningResource {
+    fn uses(&self) -> Vec<Key> {
+        keys(&self.uses)
+    }
+
     async fn stop(&self, _: Duration) {
         let key = (self.kind, self.id.clone());
         let mut holders = self.runtime.0.holders.lock().unwrap_or_else(PoisonError::into_inner);

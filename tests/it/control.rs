@@ -1,6 +1,9 @@
 //! The control plane beyond the Streams API.
 
-use crate::harness::{ENDLESS, PATIENCE, Server, copy_stream, eventually};
+use crate::harness::{
+    ENDLESS, PATIENCE, Server, copy_stream, eventually, idle_stream, numbered_lines, slow_copy,
+};
+use crate::http::{self, Answer};
 use serde_json::json;
 
 #[test]
@@ -37,6 +40,126 @@ fn a_status_says_where_a_stream_is_and_why() {
     assert_eq!(whole["status"]["phase"], "Degraded");
 }
 
+fn with_match(server: &Server, method: &str, path: &str, tag: &str, body: &str) -> Answer {
+    let headers = [("If-Match".to_owned(), tag.to_owned())];
+    http::request(server.address(), method, path, &headers, Some(body.as_bytes()), PATIENCE)
+}
+
+#[test]
+fn the_past_of_a_stream_is_kept_shown_compared_and_restored() {
+    let mut server = Server::start();
+    server.done("POST", "/streams/a?note=the+first", &idle_stream("one"));
+    server.done("PUT", "/streams/a", &idle_stream("two"));
+    server.done(
+        "POST",
+        "/streams",
+        "b: { input: { generate: { mapping: root = 1 } }, output: { drop: {} } }",
+    );
+    server.kill();
+    server.start_again();
+    let history = server.get("/streams/a/history").json();
+    let story: Vec<_> =
+        history.as_array().unwrap().iter().map(|one| (&one["generation"], &one["outcome"])).collect();
+    assert_eq!(story, [(&json!(2), &json!("deleted")), (&json!(1), &json!("superseded"))]);
+    assert_eq!((&history[1]["note"], &history[0]["verb"]), (&json!("the first"), &json!("PUT")));
+    assert_eq!(server.get("/streams/a/history?before=2").json().as_array().unwrap().len(), 1);
+    assert_eq!(server.get("/streams/a?generation=1").json()["text"], idle_stream("one"));
+    let diff = server.get("/streams/a/diff").text();
+    assert!(diff.starts_with("--- stream/a generation 1\n+++ stream/a generation 2\n@@ "), "{diff}");
+    assert!(diff.contains("\n-    mapping: root = \"one\"\n+    mapping: root = \"two\"\n"), "{diff}");
+    assert!(server.get("/streams/a/diff?from=2&to=1").text().contains("\n+    mapping: root = \"one\"\n"));
+    let newest = &server.get("/revisions?limit=1").json()[0];
+    assert_eq!((&newest["revision"], &newest["verb"]), (&json!(3), &json!("POST")));
+    let deleted = json!({ "kind": "stream", "id": "a", "action": "delete", "before": 2 });
+    assert!(newest["changes"].as_array().unwrap().contains(&deleted), "{newest}");
+    let restored = server.done("POST", "/revisions/2/restore?note=back", "");
+    assert_eq!(restored.header("revision"), Some("4"));
+    assert_eq!(server.get("/streams/a").json()["text"], idle_stream("two"));
+    assert_eq!(server.get("/streams/b").status, 404);
+    assert_eq!(server.get("/revisions/4").json()["note"], "back");
+    server.done("POST", "/streams/a/rollback?to=1", "");
+    assert_eq!(server.get("/streams/a").json()["text"], idle_stream("one"));
+}
+
+#[test]
+fn a_plan_changes_nothing_and_a_precondition_holds() {
+    let server = Server::start();
+    server.done("POST", "/streams/a", &idle_stream("one"));
+    let plan = server.done("PUT", "/streams/a?dry_run=true", &idle_stream("two")).json();
+    let change = &plan["changes"][0];
+    assert_eq!((&change["action"], &change["restart"]), (&json!("update"), &json!(true)));
+    assert!(change["diff"].as_str().unwrap().contains("\n+    mapping: root = \"two\"\n"), "{plan}");
+    let bad =
+        server.done("PUT", "/streams/a?dry_run=true", "input: { resource: none }\noutput: { drop: {} }\n");
+    assert!(bad.json()["changes"][0]["error"].as_str().unwrap().contains("none"), "{}", bad.text());
+    let whole = server.done("POST", "/plan", "{}").json();
+    assert_eq!((&whole["changes"][0]["action"], &whole["revision"]), (&json!("delete"), &json!(1)));
+    assert_eq!(server.get("/streams/a").json()["text"], idle_stream("one"));
+    assert_eq!(server.get("/streams").header("etag"), Some("\"1\""));
+    for (method, path, body) in [("PUT", "/streams/a", idle_stream("two")), ("POST", "/streams", "{}".into())]
+    {
+        let refused = with_match(&server, method, path, "\"7\"", &body);
+        assert_eq!((refused.status, &refused.json()["generation"]), (412, &json!(1)), "{method} {path}");
+        assert_eq!(with_match(&server, method, path, "rubbish", &body).status, 412);
+    }
+    assert_eq!(with_match(&server, "PUT", "/streams/a", "\"1\"", &idle_stream("two")).status, 200);
+    assert_eq!(with_match(&server, "POST", "/streams", "\"2\"", "{}").status, 200);
+}
+
+#[test]
+fn a_pause_keeps_the_position_across_a_crash() {
+    let mut server = Server::start();
+    server.write("in.txt", numbered_lines(2000, 40));
+    server.done("POST", "/streams/a", &slow_copy(&server.path("in.txt"), &server.path("out.txt")));
+    eventually("some lines are copied", PATIENCE, || {
+        (server.read("out.txt").lines().count() > 100).then_some(())
+    });
+    let paused = server.done("POST", "/streams/a/pause", "").json();
+    assert_eq!(paused["phase"], "Paused");
+    server.done("POST", "/streams/a/pause", "");
+    let copied = server.read("out.txt").lines().count();
+    assert!(copied < 2000, "it was too quick");
+    server.kill();
+    server.start_again();
+    assert_eq!(server.status("a")["phase"], "Paused");
+    assert_eq!(server.read("out.txt").lines().count(), copied);
+    server.done("POST", "/streams/a/resume", "");
+    eventually("all is copied", PATIENCE, || (server.status("a")["phase"] == "Completed").then_some(()));
+    assert_eq!(server.read("out.txt"), server.read("in.txt"), "it went on where it stood");
+    let restarted = server.done("POST", "/streams/a/restart", "").json();
+    assert_eq!(restarted["generation"]["desired"], 1);
+    eventually("all is copied again", PATIENCE, || {
+        (server.read("out.txt").lines().count() == 4000).then_some(())
+    });
+}
+
+#[test]
+fn a_resource_says_who_uses_it_and_goes_only_when_forced() {
+    let server = Server::start();
+    server.done("POST", "/resources/cache/c", "memory: {}");
+    server.done("POST", "/resources/rate_limit/r", "local: {}");
+    let user = ENDLESS.replace(
+        "output:",
+        "pipeline:\n  processors:\n    - cache: { resource: c, operator: set, key: k, value: v }\noutput:",
+    );
+    server.done("POST", "/streams/a", &user);
+    let one = server.get("/resources/cache/c").json();
+    assert_eq!((&one["dependents"], &one["text"]), (&json!(["stream:a"]), &json!("memory: {}")));
+    assert_eq!(server.get("/resources").json().as_array().unwrap().len(), 2);
+    assert_eq!(server.get("/resources/rate_limit").json()[0]["dependents"], json!([]));
+    let refused = server.send("DELETE", "/resources/cache/c", None);
+    assert_eq!((refused.status, &refused.json()["dependents"]), (409, &json!(["stream:a"])));
+    server.done("DELETE", "/resources/cache/c?force=true", "");
+    let status = eventually("its user cannot run", PATIENCE, || {
+        let status = server.get("/streams/a/status").json();
+        (status["phase"] == "Invalid").then_some(status)
+    });
+    assert!(status["reason"].as_str().unwrap().contains("cache resource 'c' was not found"), "{status}");
+    server.done("POST", "/resources/cache/c", "memory: {}");
+    eventually("it runs again", PATIENCE, || (server.status("a")["phase"] == "Running").then_some(()));
+    server.done("DELETE", "/resources/rate_limit/r", "");
+}
+
 #[test]
 fn what_is_wrong_with_a_request_is_said_in_json() {
     let server = Server::start();
@@ -45,6 +168,23 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("GET", "/streams/b/status", 404, "stream 'b'"),
         ("GET", "/streams/a/status?colour=red", 400, "'colour'"),
         ("POST", "/streams/a/status", 405, "GET"),
+        ("GET", "/streams/b/history", 404, "stream 'b'"),
+        ("GET", "/streams/a/history?limit=1001", 400, "'limit'"),
+        ("GET", "/streams/a?generation=x", 400, "'generation'"),
+        ("GET", "/streams/a?generation=9", 404, "generation 9"),
+        ("GET", "/streams/a/diff?to=9", 404, "generation 9"),
+        ("POST", "/streams/a/rollback", 404, "no earlier generation"),
+        ("POST", "/streams/b/pause", 404, "stream 'b'"),
+        ("GET", "/streams/a/pause", 405, "POST"),
+        ("GET", "/revisions/9", 404, "revision 9"),
+        ("GET", "/revisions/99999999999999999999", 404, "revision"),
+        ("POST", "/revisions/9/restore", 404, "revision 9"),
+        ("POST", "/revisions/1/restore?force=true", 400, "'force'"),
+        ("DELETE", "/streams/a?dry_run=maybe", 400, "'dry_run'"),
+        ("DELETE", "/streams/a?wait=forever", 400, "'wait'"),
+        ("GET", "/resources/nonesuch", 404, "nonesuch"),
+        ("GET", "/resources/cache/x", 404, "cache 'x'"),
+        ("DELETE", "/resources/cache/x", 404, "cache 'x'"),
     ] {
         let answer = server.send(method, path, None);
         let said = answer.json()["error"].as_str().unwrap_or_default().to_owned();

@@ -49,6 +49,24 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Which key it is about.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Put(desired) | Self::Touch(desired) => desired.key(),
+            Self::Delete(key) | Self::Complete { key, .. } => key.clone(),
+        }
+    }
+
+    /// What it makes desired, if anything.
+    pub fn desired(&self) -> Option<&Desired> {
+        match self {
+            Self::Put(desired) | Self::Touch(desired) => Some(desired),
+            Self::Delete(_) | Self::Complete { .. } => None,
+        }
+    }
+}
+
 /// Who asked for a revision, and what for.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
@@ -84,6 +102,10 @@ enum Request {
     Scan {
         prefix: String,
         answer: oneshot::Sender<Result<Records, StoreError>>,
+    },
+    Get {
+        keys: Vec<String>,
+        answer: oneshot::Sender<Result<Vec<Vec<u8>>, StoreError>>,
     },
     Close,
 }
@@ -219,6 +241,13 @@ impl Commits {
         answered.await.map_err(gone)?
     }
 
+    /// Those of the stored records that are there, in the order asked for.
+    pub async fn get(&self, keys: Vec<String>) -> Result<Vec<Vec<u8>>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Get { keys, answer }).await?;
+        answered.await.map_err(gone)?
+    }
+
     /// What a person should know about the store.
     pub fn conditions(&self) -> Vec<Condition> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).conditions.clone()
@@ -313,7 +342,7 @@ impl Writer {
     fn serve(&mut self, group: Vec<Request>) -> bool {
         let mut staged = Staged { meta: self.meta, ..Staged::default() };
         let mut answers: Vec<Answer> = Vec::new();
-        let mut scans = Vec::new();
+        let (mut scans, mut gets) = (Vec::new(), Vec::new());
         let mut close = false;
         // What a request that cannot be prepared left half staged must not be written.
         let mut broken = None;
@@ -341,6 +370,7 @@ impl Writer {
                     }));
                 }
                 Request::Scan { prefix, answer } => scans.push((prefix, answer)),
+                Request::Get { keys, answer } => gets.push((keys, answer)),
                 Request::Close => close = true,
             }
         }
@@ -359,6 +389,10 @@ impl Writer {
         self.apply(&batches);
         for (prefix, answer) in scans {
             let _sent = answer.send(self.store.scan(&prefix));
+        }
+        for (keys, answer) in gets {
+            let found = keys.iter().filter_map(|key| self.store.get(key).transpose()).collect();
+            let _sent = answer.send(found);
         }
         close
     }

@@ -5,7 +5,7 @@ use super::{
     committer::{Change, Committed, GENERATIONS_KEPT, GRAVES_KEPT, Origin, REVISIONS_KEPT, Writer},
 };
 use crate::record::{
-    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Meta, RecordError, Revision,
+    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, RecordError, Revision,
     StoredCheckpoint, Verb, keys,
 };
 use std::{collections::HashMap, sync::Arc};
@@ -48,7 +48,8 @@ impl Writer {
         let mut described = Vec::new();
         let mut records = Vec::new();
         for change in changes {
-            let Some((key, before, after)) = self.number(staged, change, revision, &mut ops)? else {
+            let made = origin.as_ref().map(|origin| made(origin, revision, now));
+            let Some((key, before, after)) = self.number(staged, change, revision, made, &mut ops)? else {
                 continue;
             };
             let after = after.map(|next| Arc::new(stamped(next, before.as_deref(), commit, now)));
@@ -93,6 +94,7 @@ impl Writer {
         staged: &mut Staged,
         change: Change,
         revision: u64,
+        made: Option<Made>,
         ops: &mut Vec<Op>,
     ) -> Result<Option<Numbered>, StoreError> {
         Ok(Some(match change {
@@ -102,9 +104,10 @@ impl Writer {
                 let last =
                     before.as_ref().map_or_else(|| self.last_generation(staged, &key), |b| b.generation);
                 let mut next = *desired;
-                next.generation = last + 1;
+                (next.generation, next.made) = (last + 1, made);
                 if let Some(before) = &before {
-                    ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&**before)?));
+                    let deleted = (!before.is_present()).then_some(before.revision);
+                    ops.push(past(before, deleted)?);
                 } else if last > 0 {
                     ops.push(Op::Delete(keys::grave(&key)));
                     staged.graves.insert(key.clone(), None);
@@ -122,6 +125,7 @@ impl Writer {
                 next.generation = before.generation;
                 next.revision = revision;
                 next.completed.clone_from(&before.completed);
+                next.made.clone_from(&before.made);
                 (key, Some(before), Some(next))
             }
             Change::Complete { key, generation, run, uptime } => {
@@ -136,7 +140,7 @@ impl Writer {
             }
             Change::Delete(key) => {
                 let Some(before) = self.current(staged, &key) else { return Ok(None) };
-                ops.push(Op::Put(keys::history(&key, before.generation), record::seal(&*before)?));
+                ops.push(past(&before, Some(revision))?);
                 ops.push(Op::Delete(keys::desired(&key)));
                 self.bury(staged, &key, before.generation, revision, ops)?;
                 (key, Some(before), None)
@@ -199,6 +203,17 @@ impl Staged {
         self.meta = meta;
         Ok(())
     }
+}
+
+fn made(origin: &Origin, revision: u64, time: u64) -> Made {
+    let Origin { actor, verb, note } = origin.clone();
+    Made { revision, time, actor, verb, note, other: record::Other::new() }
+}
+
+/// Keeps what was desired.
+fn past(before: &Desired, deleted: Option<u64>) -> Result<Op, RecordError> {
+    let past = Desired { deleted, ..before.clone() };
+    Ok(Op::Put(keys::history(&before.key(), before.generation), record::seal(&past)?))
 }
 
 /// A key with its record before and after a change.

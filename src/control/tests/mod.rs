@@ -3,6 +3,7 @@
 mod checkpoints;
 mod damage;
 mod files;
+mod past;
 mod reconcile;
 mod writes;
 
@@ -74,8 +75,17 @@ struct FakePrepared {
     text: String,
 }
 
+/// The resource that a text needs.
+fn needed(text: &str) -> Vec<Key> {
+    text.strip_prefix("needs:").map(|id| Key::new(Kind::Cache, id)).into_iter().collect()
+}
+
 #[async_trait]
 impl Prepared for FakePrepared {
+    fn uses(&self) -> Vec<Key> {
+        needed(&self.text)
+    }
+
     async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String> {
         let Self { world, text } = *self;
         world.note(format!("start {} {text}", start.key.id));
@@ -108,6 +118,10 @@ struct FakeRunning {
 
 #[async_trait]
 impl Running for FakeRunning {
+    fn uses(&self) -> Vec<Key> {
+        needed(&self.text)
+    }
+
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {
         self.world.checkpoints.lock().unwrap().remove(&self.key).unwrap_or_default()
     }
@@ -122,6 +136,11 @@ impl Running for FakeRunning {
         tokio::time::sleep(takes.min(timeout)).await;
         if !std::mem::replace(&mut *self.gone.lock().unwrap(), true) {
             *self.world.alive.lock().unwrap().get_mut(&self.key).unwrap() -= 1;
+            // Its successor may be there already, under the same name.
+            let mut resources = self.world.resources.lock().unwrap();
+            let own = resources.iter().position(|id| self.key.kind != Kind::Stream && **id == *self.key.id);
+            own.map(|own| resources.remove(own));
+            drop(resources);
             self.world.note(format!("stopped {} {}", self.key.id, self.text));
         }
     }

@@ -115,8 +115,9 @@ async fn generations_go_on_across_deletion_and_history_keeps_the_texts() {
     assert_eq!(world.take_log().last().unwrap(), "sync a");
     service.create(spec("a", "three"), &asked()).await.unwrap();
     assert_eq!(service.desired(&key).unwrap().generation, 3);
-    let texts: Vec<_> = service.history(&key).await.unwrap().into_iter().map(|old| old.text).collect();
-    assert_eq!(texts, ["two", "one"]);
+    let texts: Vec<_> =
+        service.history(&key).await.unwrap().into_iter().map(|old| old.text.clone()).collect();
+    assert_eq!(texts, ["three", "two", "one"]);
     let revision = service.revision_record(3).await.unwrap().unwrap();
     assert_eq!((revision.verb.as_str(), revision.changes[0].before), ("PUT", Some(2)));
 }

@@ -44,12 +44,12 @@ pub(crate) fn missing(what: &str) -> Response {
 }
 
 /// Refuses every verb but one.
-pub(crate) fn only(request: &Request, method: &'static Method) -> Result<(), Response> {
-    if request.method == method {
+pub(crate) fn only(request: &Request, method: &Method) -> Result<(), Response> {
+    if request.method == *method {
         return Ok(());
     }
     let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("this path only takes {method}"));
-    refused.headers.insert(header::ALLOW, HeaderValue::from_static(method.as_str()));
+    refused.headers.extend(HeaderValue::from_str(method.as_str()).map(|verb| (header::ALLOW, verb)));
     Err(refused)
 }
 

@@ -1,9 +1,14 @@
 //! The Streams API and the service's own routes: one table says what there is, in the reference's order of checks.
 
+#![allow(clippy::result_large_err, reason = "what is refused is an answer, made once a request")]
+
 mod answer;
+mod past;
+mod plan;
 mod query;
 mod resources;
 mod routes;
+mod run;
 mod service;
 mod status;
 mod streams;
@@ -25,7 +30,7 @@ use async_trait::async_trait;
 use http::StatusCode;
 use routes::Endpoint;
 use std::{net::IpAddr, sync::Arc};
-use weir_control::service::Service;
+use weir_control::{record::Wanted, service::Service};
 use weir_core::http::{Request, Response};
 use weir_engine::Engine;
 
@@ -180,11 +185,42 @@ impl App {
                 streams.stats(name(0), &request, self.settings.renames.as_deref())
             }
             (Endpoint::StreamReady, Subject::Streams(streams)) => streams.stream_ready(name(0)).await,
-            (Endpoint::StreamStatus, Subject::Streams(streams)) => either(streams.status(name(0), &request)),
             (Endpoint::Resource, Subject::Streams(streams)) => {
                 streams.resource(name(0), name(1), &request).await
             }
             (_, Subject::Single(_)) => not_found(),
+            (added, Subject::Streams(streams)) => either(streams.added_answer(added, &name, &request).await),
+        }
+    }
+}
+
+impl Streams {
+    /// Answers on the paths that the reference does not have.
+    async fn added_answer<'a>(
+        &self,
+        endpoint: Endpoint,
+        name: &(impl Fn(usize) -> &'a str + Sync),
+        request: &Request,
+    ) -> Result<Response, Response> {
+        match endpoint {
+            Endpoint::StreamStatus => self.status(name(0), request),
+            Endpoint::StreamHistory => self.history(name(0), request).await,
+            Endpoint::StreamDiff => self.difference(name(0), request).await,
+            Endpoint::StreamRollback => self.roll_back(name(0), request).await,
+            Endpoint::StreamPause => self.run_state(name(0), ("PAUSE", Wanted::Paused, false), request).await,
+            Endpoint::StreamResume => {
+                self.run_state(name(0), ("RESUME", Wanted::Running, false), request).await
+            }
+            Endpoint::StreamRestart => {
+                self.run_state(name(0), ("RESTART", Wanted::Running, true), request).await
+            }
+            Endpoint::Plan => self.plan(request).await,
+            Endpoint::Revisions => self.revisions(request).await,
+            Endpoint::Revision => self.revision(name(0), request).await,
+            Endpoint::RevisionRestore => self.restore(name(0), request).await,
+            Endpoint::Resources => self.resources(None, request).await,
+            Endpoint::ResourcesOfType => self.resources(Some(name(0)), request).await,
+            _ => Err(not_found()),
         }
     }
 }

@@ -63,8 +63,8 @@ impl Query {
 
     pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, Response> {
         let parse = |text: &str| {
-            let bad = |error| refuse(&format!("parameter '{name}' is not a duration such as 30s: {error}"));
-            duration::parse(text).map_err(bad)
+            duration::parse(text)
+                .map_err(|_| refuse(&format!("parameter '{name}' is not a duration such as 30s: '{text}'")))
         };
         self.text(name).map(parse).transpose()
     }

@@ -1,22 +1,63 @@
-//! `/resources/{type}/{id}`
+//! `/resources`, `/resources/{type}` and `/resources/{type}/{id}`
 
 use super::{
-    Streams, answer,
-    write::{is_chilled, options, written},
+    Streams, answer, either,
+    query::Query,
+    streams::{config, owner},
+    write::{PARAMETERS, is_chilled, options},
 };
 use http::{Method, StatusCode};
-use weir_control::record::{Key, Kind as RecordKind};
+use serde_json::{Value, json};
+use weir_control::{
+    record::{Key, Kind as RecordKind},
+    status::View,
+};
 use weir_core::http::{Request, Response};
 
 const TYPES: &str =
     "Var `type` must be set to one of `cache`, `input`, `output`, `processor` or `rate_limit`";
 
+/// A stream or resource in a word.
+pub(super) fn name(key: &Key) -> String {
+    format!("{}:{}", key.kind.name(), key.id)
+}
+
+/// The kind of resource of this name.
+fn parse(kind: &str) -> Result<RecordKind, Response> {
+    let found = RecordKind::parse(kind).filter(|kind| *kind != RecordKind::Stream);
+    found.ok_or_else(|| answer::missing(&format!("resource type '{kind}'")))
+}
+
+/// What is said of a resource.
+fn entry(view: &View, users: &[Key]) -> Value {
+    let dependents: Vec<String> = users.iter().map(name).collect();
+    let mut entry = json!({ "id": &*view.key.id, "type": view.key.kind, "dependents": dependents,
+        "phase": view.status.phase });
+    if let Some(desired) = &view.desired {
+        entry["generation"] = desired.generation.into();
+        entry["owner"] = owner(&desired.owner).into();
+    }
+    if let Some(reason) = &view.status.reason {
+        entry["reason"] = reason.as_str().into();
+    }
+    entry
+}
+
 impl Streams {
-    /// Creates or changes a resource.
+    /// `/resources/{type}/{id}`
     pub(super) async fn resource(&self, kind: &str, id: &str, request: &Request) -> Response {
-        if request.method != Method::POST {
-            return answer::verb(&request.method);
+        match request.method {
+            Method::POST => self.post_resource(kind, id, request).await,
+            // To the reference a verb is wrong before a type is.
+            Method::GET | Method::DELETE if parse(kind).is_err() => answer::verb(&request.method),
+            Method::GET => either(self.get_resource(kind, id, request).await),
+            Method::DELETE => either(self.delete_resource(kind, id, request).await),
+            _ => answer::verb(&request.method),
         }
+    }
+
+    /// Creates or changes a resource.
+    async fn post_resource(&self, kind: &str, id: &str, request: &Request) -> Response {
         let found = RecordKind::parse(kind)
             .and_then(|record| Some((record, crate::runtime::component_kind(record)?)));
         let Some((record, kind)) = found else { return Response::error(StatusCode::BAD_REQUEST, TYPES) };
@@ -27,10 +68,53 @@ impl Streams {
         });
         match submission.await {
             Err(refusal) => refusal.answer(),
-            Ok(submission) => {
-                let options = options(request);
-                written(self.service.put_resource(submission, &options).await)
-            }
+            Ok(submission) => match options(request) {
+                Ok(options) => self.written(self.service.put_resource(submission, &options).await).await,
+                Err(refused) => refused,
+            },
         }
+    }
+
+    async fn get_resource(&self, kind: &str, id: &str, request: &Request) -> Result<Response, Response> {
+        Query::only(request, &[])?;
+        let key = Key::new(parse(kind)?, id);
+        let users = self.service.users().await.remove(&key).unwrap_or_default();
+        let view = self.service.view(&key).ok_or_else(|| answer::missing(&key.to_string()))?;
+        let mut told = entry(&view, &users);
+        let desired = view.desired.ok_or_else(|| answer::missing(&key.to_string()))?;
+        told["config"] = config(&desired.text);
+        told["text"] = desired.text.as_str().into();
+        let mut response = answer::json(StatusCode::OK, &told);
+        super::write::tag(&mut response, desired.generation);
+        Ok(response)
+    }
+
+    async fn delete_resource(&self, kind: &str, id: &str, request: &Request) -> Result<Response, Response> {
+        let query = Query::only(request, &[&PARAMETERS[..], &["force"]].concat())?;
+        let (key, options) = (Key::new(parse(kind)?, id), options(request)?);
+        let written = self.service.delete_resource(&key, query.flag("force")?, &options).await;
+        self.changed(written).await
+    }
+
+    /// `GET /resources` and `/resources/{type}`: those that were changed last come first.
+    pub(super) async fn resources(
+        &self,
+        kind: Option<&str>,
+        request: &Request,
+    ) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        let query = Query::only(request, &["before", "limit"])?;
+        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
+        let kind = kind.map(parse).transpose()?;
+        let users = self.service.users().await;
+        let kinds = RecordKind::ALL.into_iter().filter(|one| *one != RecordKind::Stream);
+        let kinds = kinds.filter(|one| kind.is_none_or(|kind| kind == *one));
+        let revision = |view: &View| view.desired.as_ref().map_or(0, |desired| desired.revision);
+        let mut all: Vec<View> = kinds.flat_map(|kind| self.service.list(kind)).collect();
+        all.retain(|view| revision(view) < before);
+        all.sort_by_key(|view| std::cmp::Reverse(revision(view)));
+        let shown = all.iter().take(limit);
+        let shown = shown.map(|view| entry(view, users.get(&view.key).map_or(&[][..], Vec::as_slice)));
+        Ok(answer::json(StatusCode::OK, &shown.collect::<Vec<_>>().into()))
     }
 }

@@ -20,6 +20,18 @@ pub(crate) enum Endpoint {
     StreamStats,
     StreamReady,
     StreamStatus,
+    StreamHistory,
+    StreamDiff,
+    StreamRollback,
+    StreamPause,
+    StreamResume,
+    StreamRestart,
+    Plan,
+    Revisions,
+    Revision,
+    RevisionRestore,
+    Resources,
+    ResourcesOfType,
     Resource,
 }
 
@@ -36,7 +48,22 @@ impl Endpoint {
 
     /// Whether the reference has no such path: it is not in `/endpoints`, and a stream's own path goes before it.
     pub(crate) fn is_added(self) -> bool {
-        matches!(self, Self::StreamStatus)
+        matches!(
+            self,
+            Self::StreamStatus
+                | Self::StreamHistory
+                | Self::StreamDiff
+                | Self::StreamRollback
+                | Self::StreamPause
+                | Self::StreamResume
+                | Self::StreamRestart
+                | Self::Plan
+                | Self::Revisions
+                | Self::Revision
+                | Self::RevisionRestore
+                | Self::Resources
+                | Self::ResourcesOfType
+        )
     }
 }
 
@@ -67,7 +94,7 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 15] = [
+pub(crate) static ROWS: [Row; 27] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
     row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
@@ -85,6 +112,18 @@ pub(crate) static ROWS: [Row; 15] = [
         "GET a structured JSON object containing metrics for the stream.",
     ),
     row(Endpoint::StreamStatus, "/streams/{id}/status", "GET where the stream is, and why."),
+    row(Endpoint::StreamHistory, "/streams/{id}/history", "GET the stream's generations that are kept."),
+    row(Endpoint::StreamDiff, "/streams/{id}/diff", "GET what differs between two generations."),
+    row(Endpoint::StreamRollback, "/streams/{id}/rollback", "POST: An earlier generation becomes a new one."),
+    row(Endpoint::StreamPause, "/streams/{id}/pause", "POST: Stop the stream and keep its position."),
+    row(Endpoint::StreamResume, "/streams/{id}/resume", "POST: Let the stream run on from its position."),
+    row(Endpoint::StreamRestart, "/streams/{id}/restart", "POST: Build the stream anew and run it again."),
+    row(Endpoint::Plan, "/plan", "POST a whole set of streams to learn what it would change."),
+    row(Endpoint::Revisions, "/revisions", "GET what was changed, newest first."),
+    row(Endpoint::Revision, "/revisions/{n}", "GET what one revision changed."),
+    row(Endpoint::RevisionRestore, "/revisions/{n}/restore", "POST: Everything becomes what it was then."),
+    row(Endpoint::Resources, "/resources", "GET all resources, and who uses them."),
+    row(Endpoint::ResourcesOfType, "/resources/{type}", "GET the resources of a type."),
     row(Endpoint::Resource, "/resources/{type}/{id}", RESOURCE),
     row(Endpoint::StreamReady, "/{id}/ready", STREAM_READY),
 ];
@@ -143,7 +182,7 @@ mod tests {
         assert_eq!(found("/a/ready"), Some((Endpoint::StreamReady, vec!["a".into()])));
         assert_eq!(found("/streams/"), None);
         assert_eq!(found("/streams/a%2Fb"), None);
-        assert_eq!(found("/resources/cache"), None);
+        assert_eq!(found("/resources/cache"), Some((Endpoint::ResourcesOfType, vec!["cache".into()])));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `/streams`, `/streams/{id}` and `/streams/{id}/stats`.
 
 use super::{
-    Streams, answer,
+    Streams, answer, either,
+    query::Query,
     routes::stream,
     status::status,
     submit::Refusal,
-    write::{is_chilled, options, written},
+    write::{is_chilled, options},
 };
 use crate::{
     runtime::RunningStream,
@@ -46,17 +47,21 @@ impl Streams {
     pub(super) async fn collection(&self, request: &Request) -> Response {
         match request.method {
             Method::GET => self.list(),
-            Method::POST => self.post_all(request).await,
+            Method::POST => either(self.post_all(request, false).await),
             _ => answer::error(StatusCode::BAD_REQUEST, "method not supported"),
         }
     }
 
     fn list(&self) -> Response {
+        // Before the look: what is changed meanwhile is not what this revision says.
+        let revision = self.service.revision();
         let mut all = Map::new();
         for view in self.service.list(Kind::Stream) {
             all.insert(view.key.id.to_string(), self.entry(&view));
         }
-        answer::json(StatusCode::OK, &Value::Object(all))
+        let mut response = answer::json(StatusCode::OK, &Value::Object(all));
+        super::write::tag(&mut response, revision);
+        response
     }
 
     /// Whether its output is open, and for how long it has run. The stream itself knows before the control plane
@@ -91,18 +96,21 @@ impl Streams {
     /// `/streams/{id}`
     pub(super) async fn stream(&self, id: &str, request: &Request) -> Response {
         match request.method {
-            Method::GET => self.get(id),
-            Method::POST => self.post(id, request).await,
-            Method::PUT => self.put(id, request).await,
+            Method::GET => either(self.get(id, request).await),
+            Method::POST => either(self.post(id, request).await),
+            Method::PUT => either(self.put(id, request).await),
             Method::PATCH => self.patch(id, request).await,
-            Method::DELETE => self.delete(id, request).await,
+            Method::DELETE => either(self.delete(id, request).await),
             _ => answer::verb(&request.method),
         }
     }
 
-    fn get(&self, id: &str) -> Response {
-        let Some(view) = self.service.view(&stream(id)) else { return answer::no_stream() };
-        let Some(desired) = view.desired.clone() else { return answer::no_stream() };
+    async fn get(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        if let Some(generation) = Query::of(request).number("generation")? {
+            return self.generation(id, generation).await;
+        }
+        let view = self.service.view(&stream(id)).ok_or_else(answer::no_stream)?;
+        let desired = view.desired.clone().ok_or_else(answer::no_stream)?;
         let (active, uptime) = self.activity(&view);
         let mut body = Map::new();
         body.insert("active".into(), active.into());
@@ -116,7 +124,7 @@ impl Streams {
         body.insert("text".into(), desired.text.as_str().into());
         let mut response = answer::json(StatusCode::OK, &Value::Object(body));
         super::write::tag(&mut response, desired.generation);
-        response
+        Ok(response)
     }
 
     async fn submission(&self, id: &str, request: &Request, chilled: bool) -> Result<Submission, Refusal> {
@@ -127,31 +135,23 @@ impl Streams {
         .await
     }
 
-    async fn post(&self, id: &str, request: &Request) -> Response {
-        let chilled = is_chilled(request);
-        match self.submission(id, request, chilled).await {
-            Err(refusal) => refusal.answer(),
-            Ok(submission) => {
-                let options = options(request);
-                written(self.service.create(submission, &options).await)
-            }
-        }
+    async fn post(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        let submission = self.submission(id, request, is_chilled(request)).await;
+        let submission = submission.map_err(|refusal| refusal.answer())?;
+        let options = options(request)?;
+        Ok(self.written(self.service.create(submission, &options).await).await)
     }
 
-    async fn put(&self, id: &str, request: &Request) -> Response {
-        let chilled = is_chilled(request);
-        match self.submission(id, request, chilled).await {
-            Err(refusal) => refusal.answer(),
-            Ok(submission) => {
-                let options = options(request);
-                written(self.service.replace(submission, &options).await)
-            }
-        }
+    async fn put(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        let submission = self.submission(id, request, is_chilled(request)).await;
+        let submission = submission.map_err(|refusal| refusal.answer())?;
+        let options = options(request)?;
+        Ok(self.written(self.service.replace(submission, &options).await).await)
     }
 
-    async fn delete(&self, id: &str, request: &Request) -> Response {
-        let options = options(request);
-        written(self.service.delete(&stream(id), &options).await)
+    async fn delete(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        let options = options(request)?;
+        Ok(self.written(self.service.delete(&stream(id), &options).await).await)
     }
 
     /// `/streams/{id}/stats`

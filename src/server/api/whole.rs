@@ -3,7 +3,7 @@
 use super::{
     Streams, answer,
     submit::{Refusal, Text},
-    write::{is_chilled, options, written},
+    write::{is_chilled, options},
 };
 use http::StatusCode;
 use std::collections::HashMap;
@@ -16,21 +16,21 @@ use weir_core::{
 };
 
 impl Streams {
-    pub(super) async fn post_all(&self, request: &Request) -> Response {
+    /// Makes a body the whole set, or tells what that would do.
+    pub(super) async fn post_all(&self, request: &Request, dry_run: bool) -> Result<Response, Response> {
         let chilled = is_chilled(request);
         let members =
-            match self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await {
-                Ok(members) => members,
-                Err(refusal) => return refusal.answer(),
-            };
-        let options = options(request);
+            self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await;
+        let members = members.map_err(|refusal| refusal.answer())?;
+        let mut options = options(request)?;
+        options.dry_run |= dry_run;
         match self.service.set_all(members, &options).await {
             // Of many members, the one that cannot be built is named.
             Err(WriteError::Build(failures)) => {
                 let texts = failures.iter().map(|(key, failure)| format!("{key}: {failure}"));
-                answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n"))
+                Err(answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n")))
             }
-            other => written(other),
+            other => Ok(self.written(other).await),
         }
     }
 

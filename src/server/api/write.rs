@@ -2,6 +2,7 @@
 
 use super::{
     Streams, answer,
+    query::Query,
     routes::stream,
     submit::{Refusal, canonical, refuse_lints, unplaced},
 };
@@ -23,6 +24,10 @@ use weir_core::{
 
 /// How long an answer waits for the touched streams beyond the time that an old one may take to stop.
 const WAIT: Duration = Duration::from_secs(30);
+/// The longest that an answer waits, whatever was asked for.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// Of so many touched streams the answer only tells the number.
+const TOLD: usize = 2;
 
 /// Says which generation an answer is about.
 pub(super) fn tag(response: &mut Response, generation: u64) {
@@ -36,59 +41,120 @@ pub(super) fn is_chilled(request: &Request) -> bool {
     query_value(&request.query, "chilled").as_deref() == Some("true")
 }
 
-/// The parameters of a write. A timeout that cannot be read is none.
-pub(super) fn options(request: &Request) -> WriteOptions {
-    let stop_timeout = query_value(&request.query, "timeout").and_then(|text| duration::parse(&text).ok());
+/// Parameters that every write takes.
+pub(super) const PARAMETERS: [&str; 5] = ["dry_run", "note", "timeout", "wait", "wait_timeout"];
+
+/// The parameters of a write.
+pub(super) fn options(request: &Request) -> Result<WriteOptions, Response> {
+    options_of(request, request.method.as_str())
+}
+
+/// The parameters of a write that is called `verb`. A timeout that cannot be read is none.
+pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, Response> {
+    let query = Query::of(request);
+    let stop_timeout = query.text("timeout").and_then(|text| duration::parse(text).ok());
     // What is no generation of ours matches none.
     let if_match = request.headers.get(header::IF_MATCH).filter(|value| *value != "*").map(|value| {
         value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok()).unwrap_or(u64::MAX)
     });
-    let origin = Origin {
-        actor: "anonymous".into(),
-        verb: request.method.to_string(),
-        note: query_value(&request.query, "note"),
+    let wait_timeout = query.duration("wait_timeout")?.unwrap_or(WAIT + stop_timeout.unwrap_or(WAIT));
+    let wait = match query.text("wait") {
+        None | Some("applied") => Some(wait_timeout.min(LONGEST_WAIT)),
+        Some("none") => None,
+        Some(other) => {
+            let text = format!("parameter 'wait' is neither applied nor none: '{other}'");
+            return Err(answer::refusal(StatusCode::BAD_REQUEST, &text));
+        }
     };
-    WriteOptions { origin, if_match, stop_timeout, wait: Some(WAIT + stop_timeout.unwrap_or(WAIT)) }
+    let origin = Origin { actor: "anonymous".into(), verb: verb.into(), note: query.note()? };
+    Ok(WriteOptions { origin, if_match, stop_timeout, wait, dry_run: query.flag("dry_run")? })
 }
 
-/// The answer to a write.
-pub(super) fn written(written: Result<Written, WriteError>) -> Response {
-    let error = match written {
-        Ok(written) => {
-            let mut response = answer::done();
-            if !written.settled {
-                response.status = StatusCode::ACCEPTED;
-            }
-            if let Ok(value) = HeaderValue::from_str(&written.revision.to_string()) {
-                response.headers.insert("revision", value);
-            }
-            if let [(_, Some(generation))] = written.touched.as_slice() {
-                tag(&mut response, *generation);
-            }
-            return response;
-        }
-        Err(error) => error,
-    };
+/// The answer to a write that was refused, in the reference's words.
+fn refused(error: WriteError) -> Response {
     match error {
         WriteError::Exists(_) => Response::error(StatusCode::BAD_REQUEST, "Stream already exists"),
         WriteError::NotFound(_) => answer::no_stream(),
-        WriteError::Conflict { current } => {
-            let text = format!("the current generation is {current}");
-            answer::json(StatusCode::PRECONDITION_FAILED, &json!({ "error": text, "generation": current }))
-        }
         WriteError::Build(failures) => {
             let texts = failures.iter().map(|(_, failure)| failure.to_string());
             answer::error(StatusCode::BAD_REQUEST, &texts.collect::<Vec<_>>().join("\n"))
         }
         WriteError::Refused(text) => answer::error(StatusCode::BAD_REQUEST, &text),
         WriteError::Store(error) => answer::error(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
+        other => refused_here(&other),
     }
 }
 
+/// The answer to a write that was refused on a path that the reference does not have.
+pub(super) fn refused_here(error: &WriteError) -> Response {
+    let status = match error {
+        WriteError::Exists(_) => StatusCode::CONFLICT,
+        WriteError::InUse(_, users) => {
+            let users: Vec<String> = users.iter().map(super::resources::name).collect();
+            let body = json!({ "error": error.to_string(), "dependents": users });
+            return answer::json(StatusCode::CONFLICT, &body);
+        }
+        WriteError::NotFound(key) => return answer::missing(&key.to_string()),
+        WriteError::Gone(_) => StatusCode::NOT_FOUND,
+        WriteError::Conflict { current } => {
+            let body = json!({ "error": error.to_string(), "generation": current });
+            return answer::json(StatusCode::PRECONDITION_FAILED, &body);
+        }
+        WriteError::Build(_) | WriteError::Refused(_) => StatusCode::BAD_REQUEST,
+        WriteError::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
+    };
+    answer::refusal(status, &error.to_string())
+}
+
 impl Streams {
+    /// The answer to a write.
+    pub(super) async fn written(&self, written: Result<Written, WriteError>) -> Response {
+        match written {
+            Ok(written) => self.done(&written, false).await,
+            Err(error) => refused(error),
+        }
+    }
+
+    /// The answer to a write on a path that the reference does not have.
+    pub(super) async fn changed(&self, written: Result<Written, WriteError>) -> Result<Response, Response> {
+        match written {
+            Ok(written) => Ok(self.done(&written, true).await),
+            Err(error) => Err(refused_here(&error)),
+        }
+    }
+
+    /// What was done, or would be; with the status of what was touched while it is not done, and where it is asked for.
+    async fn done(&self, written: &Written, say: bool) -> Response {
+        let mut response = match &written.plan {
+            Some(plan) => super::plan::answer(written.revision, plan.clone()).await,
+            None if written.settled && !say => answer::done(),
+            None => {
+                let views = written.touched.iter().filter_map(|(key, _)| self.service.view(key));
+                let views: Vec<_> = views.take(TOLD).collect();
+                let told = match views.as_slice() {
+                    [one] => super::status::status(one),
+                    _ => json!({ "revision": written.revision, "touched": written.touched.len() }),
+                };
+                let status = if written.settled { StatusCode::OK } else { StatusCode::ACCEPTED };
+                answer::json(status, &told)
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(&written.revision.to_string()) {
+            response.headers.insert("revision", value);
+        }
+        if let [(_, Some(generation))] = written.touched.as_slice() {
+            tag(&mut response, *generation);
+        }
+        response
+    }
+
     /// Merges a change into a stream's config.
     pub(super) async fn patch(&self, id: &str, request: &Request) -> Response {
-        let (chilled, options) = (is_chilled(request), options(request));
+        let chilled = is_chilled(request);
+        let options = match options(request) {
+            Ok(options) => options,
+            Err(refused) => return refused,
+        };
         let mut refused = None;
         let key = stream(id);
         let written = self.service.patch(&key, &options, |current| {
@@ -100,7 +166,7 @@ impl Streams {
         let written = written.await;
         match refused {
             Some(refusal) => refusal.answer(),
-            None => self::written(written),
+            None => self.written(written).await,
         }
     }
 

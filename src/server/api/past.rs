@@ -1,0 +1,167 @@
+//! What was: the history of a stream, its differences, the revisions of all, and the ways back.
+
+use super::{
+    Streams, answer,
+    plan::unified,
+    query::Query,
+    routes::stream,
+    streams::config,
+    write::{PARAMETERS, options_of},
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use weir_control::{
+    record::{Changed, Desired, Revision},
+    store::StoreError,
+};
+use weir_core::http::{Request, Response};
+
+fn unreadable(error: &StoreError) -> Response {
+    answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+}
+
+/// How a generation came and what became of it; the newest one is the first of its history.
+fn entry(past: &Desired, newest: bool) -> Value {
+    let outcome = match (past.deleted.is_some() || !past.is_present(), newest) {
+        (true, _) => "deleted",
+        (false, true) => "running",
+        (false, false) => "superseded",
+    };
+    let made = past.made.clone().unwrap_or_default();
+    let time = if made.time > 0 { made.time } else { past.updated_at };
+    let mut entry = json!({ "generation": past.generation, "revision": past.made_in(), "time": answer::time(time),
+        "actor": made.actor, "verb": made.verb, "outcome": outcome });
+    if let Some(note) = made.note {
+        entry["note"] = note.into();
+    }
+    entry
+}
+
+fn revision(revision: &Revision) -> Value {
+    let Revision { revision, time, actor, verb, note, changes, .. } = revision;
+    let change = |one: &Changed| {
+        let mut change = json!({ "kind": one.kind, "id": one.id, "action": one.action });
+        for (name, generation) in [("before", one.before), ("after", one.after)] {
+            if let Some(generation) = generation {
+                change[name] = generation.into();
+            }
+        }
+        change
+    };
+    let changes: Vec<Value> = changes.iter().map(change).collect();
+    let mut told = json!({ "revision": revision, "time": answer::time(*time), "actor": actor, "verb": verb,
+        "changes": changes });
+    if let Some(note) = note {
+        told["note"] = note.as_str().into();
+    }
+    told
+}
+
+/// The number in a path.
+fn number(text: &str) -> Result<u64, Response> {
+    text.parse().map_err(|_| answer::missing(&format!("revision '{text}'")))
+}
+
+impl Streams {
+    /// The generations of a stream that are kept, newest first.
+    async fn kept(&self, id: &str) -> Result<Vec<Arc<Desired>>, Response> {
+        let all = self.service.history(&stream(id)).await.map_err(|error| unreadable(&error))?;
+        if all.is_empty() { Err(answer::missing(&format!("stream '{id}'"))) } else { Ok(all) }
+    }
+
+    /// `GET /streams/{id}/history`
+    pub(super) async fn history(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        let query = Query::only(request, &["before", "limit"])?;
+        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
+        let all = self.kept(id).await?;
+        let entries = all.iter().enumerate().map(|(index, past)| (past, index == 0));
+        let entries = entries.filter(|(past, _)| past.made_in() < before).take(limit);
+        let entries: Vec<Value> = entries.map(|(past, newest)| entry(past, newest)).collect();
+        Ok(answer::json(StatusCode::OK, &entries.into()))
+    }
+
+    /// `GET /streams/{id}?generation=N`
+    pub(super) async fn generation(&self, id: &str, generation: u64) -> Result<Response, Response> {
+        let all = self.kept(id).await?;
+        let (newest, past) = all
+            .iter()
+            .enumerate()
+            .find_map(|(index, past)| (past.generation == generation).then_some((index == 0, past)))
+            .ok_or_else(|| answer::missing(&format!("generation {generation} of stream '{id}'")))?;
+        let mut told = entry(past, newest);
+        told["text"] = past.text.as_str().into();
+        told["config"] = config(&past.text);
+        Ok(answer::json(StatusCode::OK, &told))
+    }
+
+    /// `GET /streams/{id}/diff`
+    pub(super) async fn difference(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        let query = Query::only(request, &["from", "to"])?;
+        let (from, to) = (query.number("from")?, query.number("to")?);
+        let all = self.kept(id).await?;
+        let find = |generation: u64| {
+            all.iter()
+                .find(|past| past.generation == generation)
+                .ok_or_else(|| answer::missing(&format!("generation {generation} of stream '{id}'")))
+        };
+        let newest = all.first().map_or(0, |newest| newest.generation);
+        let after = find(to.unwrap_or(newest))?;
+        let before = match from {
+            Some(from) => Some(find(from)?),
+            None => all.iter().find(|past| past.generation < after.generation),
+        };
+        let name = |past: &Desired| format!("stream/{id} generation {}", past.generation);
+        let names = (before.map_or_else(|| "/dev/null".into(), |before| name(before)), name(after));
+        let (before, after) = (before.cloned(), Arc::clone(after));
+        let text = tokio::task::spawn_blocking(move || {
+            let before = before.as_ref().map_or("", |before| &before.text);
+            unified(before, &after.text, (&names.0, &names.1))
+        });
+        let text = text
+            .await
+            .map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
+        let mut response = answer::text(text);
+        // What a browser would guess to be a page is none.
+        response.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+
+    /// `POST /streams/{id}/rollback`
+    pub(super) async fn roll_back(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        let query = Query::only(request, &[&PARAMETERS[..], &["to"]].concat())?;
+        let (to, options) = (query.number("to")?, options_of(request, "ROLLBACK")?);
+        self.changed(self.service.roll_back(&stream(id), to, &options).await).await
+    }
+
+    /// `GET /revisions`
+    pub(super) async fn revisions(&self, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        let query = Query::only(request, &["before", "limit"])?;
+        let before = query.number("before")?.unwrap_or(u64::MAX);
+        let found =
+            self.service.revisions(before, query.limit()?).await.map_err(|error| unreadable(&error))?;
+        let told: Vec<Value> = found.iter().map(revision).collect();
+        Ok(answer::json(StatusCode::OK, &told.into()))
+    }
+
+    /// `GET /revisions/{n}`
+    pub(super) async fn revision(&self, text: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        Query::only(request, &[])?;
+        let found = self.service.revision_record(number(text)?).await.map_err(|error| unreadable(&error))?;
+        let found = found.ok_or_else(|| answer::missing(&format!("revision {text}")))?;
+        Ok(answer::json(StatusCode::OK, &revision(&found)))
+    }
+
+    /// `POST /revisions/{n}/restore`
+    pub(super) async fn restore(&self, text: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        Query::only(request, &PARAMETERS)?;
+        let (number, options) = (number(text)?, options_of(request, "RESTORE")?);
+        self.changed(self.service.restore(number, &options).await).await
+    }
+}

@@ -1,0 +1,75 @@
+//! Plans: what a write would do. They come from the write's own path, up to the commit.
+
+use super::{Streams, answer, query::Query, write::PARAMETERS};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use similar::TextDiff;
+use std::time::Duration;
+use weir_control::service::{Plan, PlannedChange};
+use weir_core::http::{Request, Response};
+
+/// How long one comparison may look for the smallest difference.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A unified diff of two texts; what is missing is empty.
+pub(super) fn unified(before: &str, after: &str, names: (&str, &str)) -> String {
+    let diff = TextDiff::configure().timeout(LOOK).diff_lines(before, after);
+    diff.unified_diff().context_radius(3).header(names.0, names.1).to_string()
+}
+
+fn change(change: &PlannedChange) -> Value {
+    let PlannedChange { key, action, restart, before, after, error } = change;
+    let name = |text: &Option<String>, when: &str| match text {
+        Some(_) => format!("{}/{} {when}", key.kind.name(), key.id),
+        None => "/dev/null".to_owned(),
+    };
+    let texts = [before, after].map(|text| text.as_deref().unwrap_or_default());
+    let diff = unified(texts[0], texts[1], (&name(before, "now"), &name(after, "planned")));
+    json!({ "kind": key.kind, "id": &*key.id, "action": action, "restart": restart, "diff": diff, "lints": [],
+        "error": error })
+}
+
+/// A plan as an answer.
+pub(super) async fn answer(revision: u64, plan: Plan) -> Response {
+    let told = tokio::task::spawn_blocking(move || {
+        let changes: Vec<Value> = plan.changes.iter().map(change).collect();
+        json!({ "revision": revision, "changes": changes, "unchanged": plan.unchanged })
+    });
+    match told.await {
+        Ok(told) => answer::json(StatusCode::OK, &told),
+        Err(error) => answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+impl Streams {
+    /// `POST /plan`
+    pub(super) async fn plan(&self, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        Query::only(request, &[&PARAMETERS[..], &["chilled"]].concat())?;
+        self.post_all(request, true).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_control::record::{Key, Verb};
+
+    #[test]
+    fn a_change_shows_what_differs() {
+        let planned = PlannedChange {
+            key: Key::stream("a"),
+            action: Verb::Update,
+            restart: true,
+            before: Some("x: 1\ny: 2\n".into()),
+            after: Some("x: 1\ny: 3\n".into()),
+            error: None,
+        };
+        let diff = "--- stream/a now\n+++ stream/a planned\n@@ -1,2 +1,2 @@\n x: 1\n-y: 2\n+y: 3\n";
+        assert_eq!(change(&planned)["diff"], diff);
+        let new = PlannedChange { before: None, action: Verb::Create, ..planned };
+        assert!(
+            change(&new)["diff"].as_str().unwrap().starts_with("--- /dev/null\n+++ stream/a planned\n@@ ")
+        );
+    }
+}

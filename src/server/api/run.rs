@@ -1,0 +1,33 @@
+//! Whether a stream should run: pause, resume, restart. What is asked for is kept, for streams of files too.
+
+use super::{
+    Streams, answer,
+    query::Query,
+    routes::stream,
+    write::{PARAMETERS, options_of},
+};
+use http::Method;
+use weir_control::record::Wanted;
+use weir_core::http::{Request, Response};
+
+impl Streams {
+    /// `POST /streams/{id}/pause`, `/resume` and `/restart`
+    pub(super) async fn run_state(
+        &self,
+        id: &str,
+        (verb, wanted, anew): (&str, Wanted, bool),
+        request: &Request,
+    ) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        Query::only(request, &PARAMETERS)?;
+        let (key, options) = (stream(id), options_of(request, verb)?);
+        let written = self.service.set_run(&key, wanted, anew, &options).await;
+        // Also of one that was so already, the answer is its status.
+        let untouched =
+            written.as_ref().is_ok_and(|written| written.plan.is_none() && written.touched.is_empty());
+        match self.service.view(&key).filter(|_| untouched) {
+            Some(view) => Ok(answer::json(http::StatusCode::OK, &super::status::status(&view))),
+            None => self.changed(written).await,
+        }
+    }
+}
