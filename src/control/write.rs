@@ -288,7 +288,10 @@ impl Service {
         let planned = self.build_all(vec![(Change::Touch(Box::new(next)), build)], options).await?;
         let pending = self.commit(planned, options).await?;
         drop(lock);
-        Ok(pending.finish(options).await)
+        let written = pending.finish(options).await;
+        // The position of what is paused is part of the promise: it is not left to the next tick.
+        self.shared.write_checkpoints().await;
+        Ok(written)
     }
 
     /// Makes these the whole set of streams: one commit, one revision, all or nothing. Equal specs are untouched.

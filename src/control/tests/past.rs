@@ -105,6 +105,17 @@ async fn a_restart_builds_first_and_what_cannot_be_built_runs_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_is_answered_when_its_position_is_stored() {
+    let (world, service) = fresh().await;
+    let key = Key::stream("a");
+    service.create(spec("a", "one"), &asked()).await.unwrap();
+    world.checkpoints.lock().unwrap().insert(key.clone(), vec![("input".into(), "5".into())]);
+    service.set_run(&key, Wanted::Paused, false, &asked()).await.unwrap();
+    let stored = service.shared.commits.scan(crate::record::keys::checkpoints_of("a")).await.unwrap();
+    assert_eq!(stored.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_files_stream_stays_paused_through_scans_and_new_starts_until_it_is_resumed() {
     let (_world, service) = fresh().await;
     let key = Key::stream("a");

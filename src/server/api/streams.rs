@@ -4,7 +4,6 @@ use super::{
     Streams, answer, either,
     query::Query,
     routes::stream,
-    status::status,
     submit::Refusal,
     write::{is_chilled, options},
 };
@@ -117,11 +116,6 @@ impl Streams {
         body.insert("uptime".into(), uptime.as_secs_f64().into());
         body.insert("uptime_str".into(), go_duration(uptime).into());
         body.insert("config".into(), config(&desired.text));
-        body.insert("status".into(), status(&view));
-        body.insert("owner".into(), owner(&desired.owner).into());
-        body.insert("generation".into(), desired.generation.into());
-        body.insert("revision".into(), desired.revision.into());
-        body.insert("text".into(), desired.text.as_str().into());
         let mut response = answer::json(StatusCode::OK, &Value::Object(body));
         super::write::tag(&mut response, desired.generation);
         Ok(response)
