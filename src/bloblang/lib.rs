@@ -32,7 +32,7 @@ mod timestamp;
 mod value;
 
 pub use compat::regex::compile as compile_regex;
-pub use compat::yaml::is_float as is_yaml_float;
+pub use compat::yaml::{is_float as is_yaml_float, unbroken_end as unbroken_yaml_end};
 pub use environment::{Environment, Loader};
 pub use error::Fault;
 pub use eval::{Cx, Scratch, go_type};

@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
         return Err(YamlError { line: 0, message: "control characters are not allowed".into() });
     }
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder { text, ..Builder::default() };
+    let mut builder = Builder { text, end: weir_bloblang::unbroken_yaml_end(text), ..Builder::default() };
     while let Some(event) = parser.next_event() {
         let (event, span) = match event {
             // What follows a whole document on its line is not looked at, as in the reference.
@@ -81,6 +81,8 @@ struct Builder<'a> {
     anchors: HashMap<usize, (Node, usize)>,
     written: usize,
     ended: bool,
+    /// Where a last line without a break ends.
+    end: usize,
 }
 
 impl Builder<'_> {
@@ -92,8 +94,11 @@ impl Builder<'_> {
         let fault = |message: &str| Err(YamlError { line: position.line, message: message.into() });
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_cut = is_block && span.end.index() >= self.end;
+                let text =
+                    if is_cut { text.strip_suffix('\n').unwrap_or(&text).to_owned().into() } else { text };
                 let scalar = scalar(text, style, tag.as_deref());
-                let is_block = matches!(scalar.style, Style::Literal | Style::Folded);
                 let position = if is_block { self.header(position) } else { position };
                 self.add(Node::new(Value::Scalar(scalar), position), anchor, 1, position)
             }
@@ -279,6 +284,22 @@ mod tests {
 
     fn position(node: &Node) -> (u32, u32) {
         (node.line(), node.column())
+    }
+
+    #[test]
+    fn a_last_line_without_a_break_gets_none() {
+        for (text, wanted) in [
+            ("a: |\n  x", "x"),
+            ("a: |+\n  x", "x"),
+            ("a: >\n  x\n  y", "x y"),
+            ("a: |\n  x\n  ", "x\n"),
+            ("a: |\n  x\n", "x\n"),
+            ("a: |\n  x\nb: x", "x\n"),
+            ("a: |\n  ä\n# x", "ä\n"),
+            ("a: \"x\\n\"", "x\n"),
+        ] {
+            assert_eq!(parse(text).unwrap().get("a").unwrap().as_str(), Some(wanted), "{text:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,12 @@ fn resolve(text: &str) -> Option<Value> {
     is_float(&plain).then(|| plain.parse().ok()).flatten().map(Value::Float)
 }
 
+/// Where a document ends, in characters, if its last line has no break: a block scalar that goes so far has none either,
+/// though the parser adds one.
+pub fn unbroken_end(document: &str) -> usize {
+    if document.ends_with(['\n', '\r']) { usize::MAX } else { document.chars().count() }
+}
+
 /// Whether a plain YAML scalar without underscores is a number with a point or an exponent, or digits alone.
 pub fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::resolve;
+use super::{resolve, unbroken_end};
 use crate::object::Object;
 use crate::text::Text;
 use crate::value::{Kind, Value};
@@ -53,6 +53,7 @@ pub(crate) fn readable(bytes: &[u8]) -> Result<&str, String> {
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser::new_from_str(text);
     let mut loader = Loader::default();
+    let end = unbroken_end(text);
     while let Some(event) = parser.next_event() {
         let (event, span) =
             event.map_err(|error| format!("yaml: line {}: {}", error.marker().line(), error.info()))?;
@@ -60,7 +61,10 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                let value = scalar(&text, style == ScalarStyle::Plain, tag.as_deref())?;
+                let is_cut =
+                    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= end;
+                let text = if is_cut { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+                let value = scalar(text, style == ScalarStyle::Plain, tag.as_deref())?;
                 loader.put(value, anchor);
             }
             Event::Alias(anchor) => {
