@@ -6,8 +6,27 @@ use weir_core::{
     node::{Node, Tag},
 };
 
-pub(crate) const CODEC: Field =
-    Field::string("codec", "How to cut what is read; superseded by `scanner`.").optional().deprecated();
+pub(crate) const CODEC: Field = Field::string("codec", "How to cut what is read; superseded by `scanner`.")
+    .optional()
+    .deprecated()
+    .suggestions(&[
+        "auto",
+        "all-bytes",
+        "avro-ocf:marshaler=x",
+        "chunker:x",
+        "csv",
+        "csv:x",
+        "csv-safe",
+        "csv-safe:x",
+        "delim:x",
+        "gzip",
+        "pgzip",
+        "lines",
+        "multipart",
+        "regex:(?m)^\\d\\d:\\d\\d:\\d\\d",
+        "skipbom",
+        "tar",
+    ]);
 pub(crate) const MAX_BUFFER: Field =
     Field::int("max_buffer", "The longest message of a codec; superseded by `scanner`.")
         .default("1000000")

@@ -16,6 +16,7 @@ mod durability;
 mod dynamic;
 mod exports;
 mod faults;
+mod fields;
 mod harness;
 mod http;
 mod places;

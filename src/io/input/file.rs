@@ -37,8 +37,7 @@ pub(super) static SPEC: InputSpec = Spec {
     status: Status::Stable,
     body: Body::Fields(&[
         Field::string("paths", "Files to read, in this order. Patterns may use `*`, `?`, `[]` and `**`.")
-            .list()
-            .default("[]"),
+            .list(),
         codec_scanner::CODEC,
         codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut each file into messages.").default("{ lines: {} }"),
@@ -76,6 +75,7 @@ pub(super) static SPEC: InputSpec = Spec {
 
 #[derive(Deserialize)]
 struct Config {
+    #[serde(default)]
     paths: Vec<String>,
     codec: Option<String>,
     max_buffer: i64,

@@ -33,13 +33,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
     body: Body::Fields(&[
         Field::string("network", "The kind of socket.").options(&["unix", "tcp"]),
         Field::string("address", "Where to connect to."),
+        Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
         Field::mapping("open_message_mapping", "A mapping whose result is sent to the peer first.")
             .optional(),
         tls::CLIENT,
         codec_scanner::CODEC,
         codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
-        Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
     ]),
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: 'localhost:7000' }" }],
     build: |node, context| {

@@ -86,10 +86,10 @@ pub(super) static SPEC: InputSpec = InputSpec {
             ],
         )
         .optional(),
+        Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
         codec_scanner::CODEC,
         codec_scanner::MAX_BUFFER,
         Field::scanner("scanner", "How to cut what is read into messages.").default("{ lines: {} }"),
-        Field::bool("auto_replay_nacks", "Send messages again that could not be delivered.").default("true"),
     ]),
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: '127.0.0.1:7000' }" }],
     build: |node, context| {

@@ -37,7 +37,8 @@ pub(super) static SPEC: OutputSpec = Spec {
             "`lines` ends each message with a line break, `delim:x` with `x`, `append` with nothing; `all-bytes` \
              makes each message the whole file.",
         )
-        .default("lines"),
+        .default("lines")
+        .suggestions(&["all-bytes", "append", "lines", "delim:x"]),
     ]),
     examples: &[Example { title: "A file a day", config: "path: ./out/${! now().ts_format(\"2006-01-02\") }.ndjson" }],
     build: |node, _| {

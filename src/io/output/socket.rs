@@ -39,7 +39,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             "`lines` ends each message with a line break, `delim:x` with `x`, `append` with nothing; `all-bytes` closes \
              the connection after each.",
         )
-        .default("lines"),
+        .default("lines")
+        .suggestions(&["all-bytes", "append", "lines", "delim:x"]),
         tls::CLIENT,
     ]),
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: 'localhost:7000' }" }],

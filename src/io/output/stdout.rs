@@ -28,7 +28,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
         "codec",
         "`lines` ends each message with a line break, `delim:x` with `x`, `append` and `all-bytes` with nothing.",
     )
-    .default("lines")]),
+    .default("lines")
+        .suggestions(&["all-bytes", "append", "lines", "delim:x"])]),
     examples: &[Example { title: "Lines", config: "codec: lines" }],
     build: |node, _| {
         let Config { codec } = node.read()?;

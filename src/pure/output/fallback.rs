@@ -28,7 +28,7 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
                   metadata `fallback_error`. Of a batch only the messages that failed go on, where the output said \
                   which. What the last output fails on fails.",
     status: Status::Stable,
-    body: Body::List(Field::output("", "The outputs, the preferred one first.")),
+    body: Body::List(Field::output("", "The outputs, the preferred one first.").default("[]")),
     examples: &[Example { title: "Drop what cannot go anywhere", config: "- reject: no\n- drop: {}" }],
     build: |node, context| {
         let nodes: Vec<Node> = node.read()?;

@@ -27,8 +27,9 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     status: Status::Stable,
     body: Body::Fields(&[
         // Not a linted choice: an unknown level is refused when the processor is built.
-        Field::string("level", "How important the line is: `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.")
-            .default("INFO"),
+        Field::string("level", "How important the line is.")
+            .default("INFO")
+            .suggestions(&["ERROR", "WARN", "INFO", "DEBUG", "TRACE"]),
         Field::mapping("fields_mapping", "A mapping to an object of fields that the line has.").optional(),
         Field::string("message", "The line's text.").interpolated().default("''"),
         Field::string("fields", "Fields that the line has.").interpolated().map().optional().deprecated(),

@@ -26,7 +26,7 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
                   in their old order. A message that passes no case goes on unchanged. One whose check fails with an \
                   error is flagged as failed and tested no further.",
     status: Status::Stable,
-    body: Body::List(Field::object("", "The cases, in order.", CASE).default("[]")),
+    body: Body::List(Field::object("", "The cases, in order.", CASE)),
     examples: &[Example {
         title: "By type",
         config: "- check: this.type == \"foo\"\n  processors: [ { mapping: 'root.a = 1' } ]\n\

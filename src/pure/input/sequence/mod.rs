@@ -38,15 +38,17 @@ pub(super) static SPEC: InputSpec = InputSpec {
                      those before it had of the same id.",
                 )
                 .options(&["none", "full-outer", "outer", "full-outter", "outter"])
-                .default("none"),
-                Field::string("id_path", "Dot path of the id, a text.").default("''"),
-                Field::int("iterations", "Accepted for old configs: all ids are joined in one pass.").default("1"),
+                .default("none")
+                .advanced(),
+                Field::string("id_path", "Dot path of the id, a text.").default("''").advanced(),
+                Field::int("iterations", "Accepted for old configs: all ids are joined in one pass.").default("1").advanced(),
                 Field::string(
                     "merge_strategy",
                     "What becomes of a field that two messages have: both values in an array, the new or the old one.",
                 )
                 .options(&["array", "replace", "keep"])
-                .default("array"),
+                .default("array")
+                .advanced(),
             ],
         )
         .advanced(),

@@ -34,7 +34,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
         "`binary`: as `archive` makes it; `csv`: an object for each row after the header, or `csv:x` with the delimiter \
          `x`; `json_array`: each item; `json_documents`: each document of several; `json_map`: each value of an object; \
          `lines`: each line; `tar` and `zip`: each file.",
-    )]),
+    )
+    .suggestions(&["binary", "csv", "csv:x", "json_array", "json_documents", "json_map", "lines", "tar", "zip"])]),
     examples: &[
         Example { title: "Items of an array", config: "format: json_array" },
         Example { title: "Rows parted by tabs", config: "format: \"csv:\\t\"" },
