@@ -19,6 +19,9 @@ mod tracer;
 
 use weir_core::registry::Table;
 
+/// How much one message or one archive may hold: what a few bytes inflate to must not fill the memory.
+const MAX_HELD: usize = 1 << 30;
+
 /// The components of this crate.
 pub static TABLE: Table = Table {
     buffers: buffer::SPECS,

@@ -18,6 +18,7 @@ mod exports;
 mod faults;
 mod fields;
 mod harness;
+mod hostile;
 mod http;
 mod places;
 mod readme;

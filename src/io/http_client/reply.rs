@@ -44,7 +44,7 @@ impl From<HttpError> for Error {
 pub(super) async fn whole(mut response: Response) -> Result<Bytes, String> {
     let mut body = BytesMut::new();
     let mut first = None;
-    while let Some(piece) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+    while let Some(piece) = response.chunk().await.map_err(|error| cut(&error))? {
         if body.len() + piece.len() > LARGEST {
             return Err(format!("the answer is larger than {LARGEST} bytes"));
         }
@@ -58,6 +58,19 @@ pub(super) async fn whole(mut response: Response) -> Result<Bytes, String> {
         }
     }
     Ok(first.unwrap_or_else(|| body.freeze()))
+}
+
+/// Why a body ended before its end.
+fn cut(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+            .into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 /// Adds what an answer says about itself to a message's metadata.

@@ -1,6 +1,6 @@
 //! `tar`: each file of an archive.
 
-use crate::processor::unarchive::tar::Reader;
+use crate::{MAX_HELD, processor::unarchive::tar::Reader};
 use bytes::{Bytes, BytesMut};
 use weir_bloblang::{Message, Value};
 use weir_core::{
@@ -13,15 +13,12 @@ use weir_core::{
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "tar",
     summary: "Makes a message of each file of a tar archive.",
-    description: "Its path is the metadata `tar_name`. Directories are empty messages.",
+    description: "Its path is the metadata `tar_name`. Directories are empty messages. A file of more than 1 GiB ends its source.",
     status: Status::Stable,
     body: Body::Empty,
     examples: &[Example { title: "Files", config: "{}" }],
     build: |_, _| Ok(Box::new(Tar)),
 };
-
-/// A file must fit the memory: a larger one ends its source.
-const MAX_BYTES: usize = 1 << 30;
 
 struct Tar;
 
@@ -56,8 +53,8 @@ impl Scan for Files {
             return Ok(());
         }
         self.begun.extend_from_slice(&piece);
-        if self.begun.len() > MAX_BYTES {
-            return Err(Error::Failed(format!("a file of more than {MAX_BYTES} bytes in a tar archive")));
+        if self.begun.len() > MAX_HELD {
+            return Err(Error::Failed(format!("a file of more than {MAX_HELD} bytes in a tar archive")));
         }
         self.drain(out)
     }

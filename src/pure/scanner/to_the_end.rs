@@ -1,5 +1,6 @@
 //! `to_the_end`: the whole source as one message.
 
+use crate::MAX_HELD;
 use bytes::{Bytes, BytesMut};
 use weir_bloblang::Message;
 use weir_core::{
@@ -12,7 +13,7 @@ use weir_core::{
 pub(super) static SPEC: ScannerSpec = ScannerSpec {
     name: "to_the_end",
     summary: "Reads a source to its end and makes one message of all of it.",
-    description: "Only for sources that end and fit the memory. An empty source gives an empty message.",
+    description: "Only for sources that end. One of more than 1 GiB is an error; an empty one gives an empty message.",
     status: Status::Stable,
     body: Body::Empty,
     examples: &[Example { title: "Whole files", config: "{}" }],
@@ -23,12 +24,12 @@ pub(super) struct ToTheEnd;
 
 impl Scanner for ToTheEnd {
     fn open(&self, _: &str) -> Result<Box<dyn Scan>, Error> {
-        Ok(Box::new(Gathering::default()))
+        Ok(Box::new(Gathering { most: MAX_HELD, only: None, gathered: BytesMut::new() }))
     }
 }
 
-#[derive(Default)]
 struct Gathering {
+    most: usize,
     /// A source of one piece is never copied.
     only: Option<Bytes>,
     gathered: BytesMut,
@@ -42,6 +43,9 @@ impl Scan for Gathering {
         }
         if let Some(first) = self.only.take() {
             self.gathered.extend_from_slice(&first);
+        }
+        if self.gathered.len() + piece.len() > self.most {
+            return Err(Error::Failed(format!("a source of more than {} bytes", self.most)));
         }
         self.gathered.extend_from_slice(&piece);
         Ok(())
@@ -70,5 +74,12 @@ mod tests {
         assert_eq!(scanned(&["a\r\n", "b", "c"]), ["a\r\nbc"]);
         assert_eq!(scanned(&["a\n"]), ["a\n"]);
         assert_eq!(scanned(&[]), [""]);
+    }
+
+    #[test]
+    fn a_source_that_does_not_fit_is_refused() {
+        let mut scan = Gathering { most: 3, only: None, gathered: BytesMut::new() };
+        let mut feed = || scan.feed(Bytes::from_static(b"ab"), &mut Vec::new()).is_ok();
+        assert_eq!((feed(), feed()), (true, false));
     }
 }

@@ -1,13 +1,12 @@
 //! Reading zip archives.
 
 use super::Entry;
+use crate::MAX_HELD;
 use bytes::{Buf, Bytes};
 use flate2::read::DeflateDecoder;
 use std::io::Read;
 
 const INVALID: &str = "zip: not a valid zip file";
-/// How much the files of one archive may hold together: what a few bytes inflate to must not fill the memory.
-const MAX_INFLATED: u64 = 1 << 30;
 const END_LENGTH: usize = 22;
 const DIRECTORY_LENGTH: usize = 46;
 const LOCAL_LENGTH: usize = 30;
@@ -15,7 +14,7 @@ const LOCAL_LENGTH: usize = 30;
 /// The entries of an archive, in the order of its directory.
 pub(super) fn read(archive: &Bytes) -> Result<Vec<Entry>, String> {
     let (count, mut directory) = directory(archive).ok_or(INVALID)?;
-    let mut left = MAX_INFLATED;
+    let mut left = MAX_HELD as u64;
     let mut entries = Vec::new();
     for _ in 0..count {
         let header = take(&mut directory, DIRECTORY_LENGTH)
@@ -45,7 +44,7 @@ fn content(archive: &Bytes, header: &[u8], left: &mut u64) -> Result<Bytes, Stri
     let data = data(archive, long(header, 42), packed).ok_or(INVALID)?;
     *left = left
         .checked_sub(u64::from(size))
-        .ok_or_else(|| format!("the archive holds more than {MAX_INFLATED} bytes"))?;
+        .ok_or_else(|| format!("the archive holds more than {MAX_HELD} bytes"))?;
     let content = match short(header, 10) {
         0 => data,
         8 => {
