@@ -181,6 +181,9 @@ impl Shared {
                 Step::Settled => return,
                 Step::Ended { running, run, ended, uptime } => {
                     self.note_end(key, &*running, run, ended, uptime).await;
+                    if let Some(slot) = self.table().slots.get_mut(key) {
+                        slot.ending = false;
+                    }
                 }
                 Step::Stop { running, timeout } => self.stop(key, running, timeout).await,
                 Step::Start { desired, run, handed, epoch } => {
@@ -206,6 +209,7 @@ impl Shared {
             && let Some(live) = &slot.live
         {
             let (running, uptime) = (Arc::clone(&live.running), live.started.elapsed());
+            slot.ending = true;
             return Step::Ended { running, run: live.run, ended, uptime };
         }
         let (want, have) = (slot.want(), slot.have(epoch));

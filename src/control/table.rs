@@ -89,6 +89,8 @@ pub(crate) struct Slot {
     pub(crate) last: Option<Arc<dyn Running>>,
     /// How the live run ended, until it is looked at.
     pub(crate) ended: Option<Ended>,
+    /// Whether that is being stored.
+    pub(crate) ending: bool,
     early: Option<(u64, Ended)>,
     pub(crate) failed: Option<Failure>,
     pub(crate) invalid: Option<Invalid>,

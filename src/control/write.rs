@@ -18,7 +18,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::Instant;
 
+/// How long a write waits for the end of the run before it; a store that fails must not hold it up.
+const STORED_WITHIN: Duration = Duration::from_secs(2);
 /// How many users of a resource an error names.
 const NAMED: usize = 10;
 
@@ -208,6 +211,7 @@ impl Service {
     ) -> Result<Written, WriteError> {
         let _gate = self.gate.read().await;
         let lock = self.lock(&submission.key).await;
+        self.end_stored(&submission.key).await;
         let current = self.stored(&submission.key);
         match (current.as_ref().filter(|current| current.is_present()), must_exist) {
             (Some(_), Some(false)) => return Err(WriteError::Exists(submission.key)),
@@ -228,6 +232,7 @@ impl Service {
     ) -> Result<Written, WriteError> {
         let _gate = self.gate.read().await;
         let lock = self.lock(key).await;
+        self.end_stored(key).await;
         let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         let submission = change(&current)?;
         let pending = self.put_locked(Some(current), submission, options).await?;
@@ -304,6 +309,10 @@ impl Service {
         check_match(options, self.revision())?;
         let mut members: BTreeMap<Key, Submission> =
             members.into_iter().map(|member| (member.key.clone(), member)).collect();
+        let keys: Vec<Key> = members.keys().cloned().collect();
+        for key in &keys {
+            self.end_stored(key).await;
+        }
         let existing: Vec<Arc<Desired>> = {
             let table = self.shared.table();
             table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
@@ -327,6 +336,19 @@ impl Service {
         pending.plan.unchanged = unchanged;
         drop(gate);
         Ok(pending.finish(options).await)
+    }
+
+    /// Waits until the end of a run that is seen to be over is stored: whoever writes then begins anew, and does not go
+    /// on at the end of what was read.
+    async fn end_stored(&self, key: &Key) {
+        let until = Instant::now() + STORED_WITHIN;
+        let open = || {
+            let table = self.shared.table();
+            table.slots.get(key).is_some_and(|slot| slot.ended.is_some() || slot.ending)
+        };
+        while open() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Whether a key does not run as wanted, so that an explicit write of an equal spec runs it again.

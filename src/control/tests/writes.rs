@@ -104,6 +104,19 @@ async fn completed_stays_completed_until_an_explicit_put() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_right_after_the_end_begins_anew() {
+    let (world, service) = fresh().await;
+    let lineage = || service.desired(&Key::stream("a")).unwrap().lineage;
+    service.create(spec("a", "one"), &asked()).await.unwrap();
+    let first = lineage();
+    service.replace(spec("a", "two"), &asked()).await.unwrap();
+    assert_eq!(lineage(), first, "a running stream goes on where it is");
+    world.end(&Key::stream("a"), Ended::Completed);
+    service.replace(spec("a", "three"), &asked()).await.unwrap();
+    assert_ne!(lineage(), first, "nothing was left to go on from");
+}
+
+#[tokio::test(start_paused = true)]
 async fn generations_go_on_across_deletion_and_history_keeps_the_texts() {
     let (world, service) = fresh().await;
     let key = Key::stream("a");
