@@ -106,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_a_mapping_costs() {
-        let source = "root = this\nroot.a = this.b.uppercase() + \"x\".uppercase()\nmeta n = count(\"c\")";
+        let source = "root = this\nroot.a = [this.b.uppercase(), 1 + 2]\nmeta n = count(\"c\")";
         let plan = Program::parse(source, &Environment::new()).unwrap().plan();
         assert_eq!(
             plan.to_string(),
             "class     edit: the document stays, only what is assigned is copied and changed\n\
              reads     this, this.b\n\
              writes    root, root.a, @n\n\
-             folded    \"X\"\n\
+             folded    3\n\
              calls     count, uppercase\n\
              impure    count\n\
              apart     nothing\n"
