@@ -211,7 +211,6 @@ impl Service {
     ) -> Result<Written, WriteError> {
         let _gate = self.gate.read().await;
         let lock = self.lock(&submission.key).await;
-        self.end_stored(&submission.key).await;
         let current = self.stored(&submission.key);
         match (current.as_ref().filter(|current| current.is_present()), must_exist) {
             (Some(_), Some(false)) => return Err(WriteError::Exists(submission.key)),
@@ -232,7 +231,6 @@ impl Service {
     ) -> Result<Written, WriteError> {
         let _gate = self.gate.read().await;
         let lock = self.lock(key).await;
-        self.end_stored(key).await;
         let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         let submission = change(&current)?;
         let pending = self.put_locked(Some(current), submission, options).await?;
@@ -309,10 +307,6 @@ impl Service {
         check_match(options, self.revision())?;
         let mut members: BTreeMap<Key, Submission> =
             members.into_iter().map(|member| (member.key.clone(), member)).collect();
-        let keys: Vec<Key> = members.keys().cloned().collect();
-        for key in &keys {
-            self.end_stored(key).await;
-        }
         let existing: Vec<Arc<Desired>> = {
             let table = self.shared.table();
             table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
@@ -338,14 +332,16 @@ impl Service {
         Ok(pending.finish(options).await)
     }
 
-    /// Waits until the end of a run that is seen to be over is stored: whoever writes then begins anew, and does not go
-    /// on at the end of what was read.
-    async fn end_stored(&self, key: &Key) {
-        let until = Instant::now() + STORED_WITHIN;
+    /// Waits until the ends of runs that are seen to be over are stored: what is written then begins anew, and does not
+    /// go on at the end of what was read.
+    async fn ends_stored(&self, changes: &[Change]) {
+        let keys: Vec<Key> = changes.iter().map(Change::key).collect();
         let open = || {
             let table = self.shared.table();
-            table.slots.get(key).is_some_and(|slot| slot.ended.is_some() || slot.ending)
+            let mut slots = keys.iter().filter_map(|key| table.slots.get(key));
+            slots.any(|slot| slot.ended.is_some() || slot.ending)
         };
+        let until = Instant::now() + STORED_WITHIN;
         while open() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -424,6 +420,7 @@ impl Service {
             }
             changes.push(change);
         }
+        self.ends_stored(&changes).await;
         let Committed { commit, revision, records } =
             self.shared.commits.commit(changes, Some(options.origin.clone())).await?;
         let barrier = Barrier::new(records.len());
