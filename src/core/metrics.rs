@@ -37,6 +37,27 @@ pub struct Series {
 }
 
 impl Series {
+    fn new(component: Arc<Component>, family: &'static Family) -> Self {
+        let counts = family.counters.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { component, family, counts, timer: OnceLock::new() }
+    }
+
+    /// What series of one family have counted together, under the first's component; `None` of none.
+    pub fn joined(parts: &[Arc<Self>]) -> Option<Arc<Self>> {
+        let (first, rest) = parts.split_first()?;
+        if rest.is_empty() {
+            return Some(Arc::clone(first));
+        }
+        let joined = Self::new(Arc::clone(&first.component), first.family);
+        for part in parts {
+            (0..part.counts.len()).for_each(|counter| joined.add(counter, part.count(counter)));
+            if let Some(timer) = part.timer() {
+                joined.timer.get_or_init(Box::default).join(timer);
+            }
+        }
+        Some(Arc::new(joined))
+    }
+
     /// Adds to a counter of the family.
     pub fn add(&self, counter: usize, count: u64) {
         if let Some(cell) = self.counts.get(counter) {
@@ -162,9 +183,7 @@ pub struct Metrics {
 impl Metrics {
     /// Makes the counters of a component.
     pub fn series(&self, component: &Arc<Component>, family: &'static Family) -> Arc<Series> {
-        let counts = family.counters.iter().map(|_| AtomicU64::new(0)).collect();
-        let series =
-            Arc::new(Series { component: Arc::clone(component), family, counts, timer: OnceLock::new() });
+        let series = Arc::new(Series::new(Arc::clone(component), family));
         self.series.push(Arc::clone(&series));
         series
     }
@@ -227,6 +246,14 @@ impl Histogram {
         }
         self.sum.fetch_add(value, Ordering::Relaxed);
         self.most.fetch_max(value, Ordering::Relaxed);
+    }
+
+    fn join(&self, other: &Self) {
+        for (cell, more) in self.buckets.iter().zip(&other.buckets) {
+            cell.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.sum.fetch_add(other.sum(), Ordering::Relaxed);
+        self.most.fetch_max(other.most.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// The number of samples.

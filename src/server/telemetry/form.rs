@@ -41,9 +41,7 @@ impl Timing {
             }
         }
     }
-}
 
-impl Timing {
     /// Adds the steps of another timer: counts add up; of quantiles the larger one stands.
     pub(crate) fn join(&self, steps: &mut [u64], more: &[u64]) {
         for (step, more) in steps.iter_mut().zip(more) {

@@ -33,7 +33,10 @@ pub(crate) struct Group {
 impl Group {
     /// What was counted of a stream.
     pub(crate) fn new(stream: Option<Arc<str>>, metrics: &[Arc<Metrics>]) -> Self {
-        let series = metrics.iter().flat_map(|metrics| metrics.all()).collect();
+        let mut series: Vec<_> = metrics.iter().flat_map(|metrics| metrics.all()).collect();
+        if stream.as_ref().is_none_or(|stream| stream.is_empty()) {
+            series = joined(&series);
+        }
         let custom = metrics.iter().flat_map(|metrics| metrics.all_custom()).collect();
         Self { stream, series, custom }
     }
@@ -52,6 +55,16 @@ impl Group {
         }
         labels
     }
+}
+
+/// One series where nothing tells several apart: resources of the API have no label.
+fn joined(series: &[Arc<Series>]) -> Vec<Arc<Series>> {
+    let mut alike: BTreeMap<_, Vec<Arc<Series>>> = BTreeMap::new();
+    for one in series {
+        let Component { label, path, .. } = &*one.component;
+        alike.entry((path, label, std::ptr::from_ref(one.family))).or_default().push(Arc::clone(one));
+    }
+    alike.values().filter_map(|parts| Series::joined(parts)).collect()
 }
 
 /// Labels as they are written: `label="",path="root.input",stream="a"`.
@@ -141,15 +154,11 @@ impl<'a> Collected<'a> {
     }
 
     fn add(&mut self, name: &str, labels: Labels<'_>, sample: Sample) {
-        let shown = match self.renames {
-            Some(renames) => renames.apply(name, labels),
-            None => Some((name.into(), labels)),
-        };
-        let Some((name, labels)) = shown else { return };
+        let Some((name, labels)) = Renames::apply(self.renames, name, labels) else { return };
         let timing = self.timing;
         let samples = self.all.entry(name.into_owned()).or_default();
         match (samples.get_mut(&written(&labels)), &sample) {
-            // Resources of the API have no label, and a mapping may leave nothing else that tells them apart.
+            // A mapping may have left nothing that tells them apart.
             (Some(Sample::Counter(known)), Sample::Counter(more)) => *known += more,
             (
                 Some(Sample::Timer { steps, sum, count }),
@@ -416,6 +425,25 @@ mod tests {
             text.ends_with("# TYPE MY_COUNT counter\nMY_COUNT{k=\"v\",label=\"l\\\"\\u00e9\"} 4\n"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn resources_that_nothing_tells_apart_are_one_series() {
+        let metrics = [Arc::new(Metrics::default()), Arc::new(Metrics::default())];
+        for (count, metrics) in (1..).zip(&metrics) {
+            let component = Component { path: "root.processor_resources".into(), ..Component::default() };
+            let series = metrics.series(&Arc::new(component), &FAMILY);
+            series.add(0, count);
+            series.time(Duration::from_secs(count));
+        }
+        let (to, mut from) = mpsc::channel(1);
+        let groups = vec![Group::new(Some("".into()), &metrics)];
+        tokio::spawn(prometheus(groups, None, Arc::default(), String::new(), to));
+        let text = String::from_utf8(from.recv().await.unwrap().to_vec()).unwrap();
+        let labels = r#"{label="",path="root.processor_resources",stream=""}"#;
+        assert_eq!(text.matches("input_received{").count(), 1, "{text}");
+        assert!(text.contains(&format!("input_received{labels} 3\n")), "{text}");
+        assert!(text.contains(&format!("input_latency_ns_sum{labels} 3000000000\n")), "{text}");
     }
 
     #[tokio::test]

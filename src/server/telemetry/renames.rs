@@ -23,13 +23,18 @@ impl Renames {
 
     /// What a metric is called, and its labels; `None` where it is dropped. One that the mapping fails on keeps its
     /// name and loses its labels.
-    pub(crate) fn apply<'a>(&self, name: &'a str, labels: Labels<'a>) -> Option<(Cow<'a, str>, Labels<'a>)> {
+    pub(crate) fn apply<'a>(
+        given: Option<&Self>,
+        name: &'a str,
+        labels: Labels<'a>,
+    ) -> Option<(Cow<'a, str>, Labels<'a>)> {
+        let Some(Self(mapping)) = given else { return Some((name.into(), labels)) };
         // A text that is no JSON could not be `this`.
         let mut message = Message::new(Value::from(name).to_json());
         for (label, value) in &labels {
             message.metadata_mut().set(label.as_ref(), Value::from(value.as_ref()));
         }
-        let mapped = with_scratch(|scratch| self.0.map(std::slice::from_ref(&message), 0, scratch));
+        let mapped = with_scratch(|scratch| mapping.map(std::slice::from_ref(&message), 0, scratch));
         let made = match mapped {
             Ok(Mapped::Dropped) => return None,
             Ok(Mapped::Message(made)) => made,
@@ -63,7 +68,8 @@ mod tests {
     fn renamed(mapping: &str) -> Option<String> {
         let labels = [("path", "root.input"), ("stream", "a")];
         let labels = labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let (name, labels) = Renames::new(mapping).unwrap().unwrap().apply("input_received", labels)?;
+        let renames = Renames::new(mapping).unwrap();
+        let (name, labels) = Renames::apply(renames.as_ref(), "input_received", labels)?;
         let labels = labels.iter().map(|(name, value)| format!(" {name}={value}"));
         Some(format!("{name}{}", labels.collect::<String>()))
     }

@@ -52,11 +52,7 @@ pub(super) fn collect(
 ) -> BTreeMap<(String, Labels), Value> {
     let mut all = BTreeMap::new();
     let mut add = |name: &str, labels: Shown<'_>, value: Value| {
-        let named = match renames {
-            Some(renames) => renames.apply(name, labels),
-            None => Some((name.into(), labels)),
-        };
-        let Some((name, labels)) = named else { return };
+        let Some((name, labels)) = Renames::apply(renames, name, labels) else { return };
         let labels = labels.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
         let key = (name.into_owned(), labels.collect::<Labels>());
         match (all.get_mut(&key), &value) {
