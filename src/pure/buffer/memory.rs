@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    mem,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
@@ -16,7 +15,7 @@ use weir_bloblang::{Message, UNTAGGED};
 use weir_core::{
     ack::{Failure, Origin, Owed},
     batch::{Batcher, Policy, Trigger},
-    buffer::Buffer,
+    buffer::{Buffer, Given},
     build_error::BuildError,
     field::Field,
     frame::{Frame, MAX_BATCHES, MAX_BYTES},
@@ -120,14 +119,11 @@ struct Held {
 struct State {
     /// Batches to give out, by their age.
     waiting: BTreeMap<u64, Stored>,
-    /// Batches given out, by slot.
-    out: HashMap<u32, (u64, Stored)>,
+    /// Batches given out.
+    out: Given<(u64, Stored)>,
     next_age: u64,
-    next_slot: u32,
     bytes: usize,
     finished: bool,
-    /// Whether the pipeline knows that nothing more waits.
-    flushed: bool,
 }
 
 struct Stored {
@@ -140,23 +136,15 @@ impl State {
     fn take(&mut self) -> Option<(Vec<Message>, usize, u32)> {
         let (age, stored) = self.waiting.pop_first()?;
         let taken = (stored.messages.clone(), stored.bytes);
-        while self.out.contains_key(&self.next_slot) {
-            self.next_slot = self.next_slot.wrapping_add(1);
-        }
-        let slot = self.next_slot;
-        self.next_slot = slot.wrapping_add(1);
-        self.out.insert(slot, (age, stored));
-        Some((taken.0, taken.1, slot))
+        Some((taken.0, taken.1, self.out.give((age, stored))))
     }
 
     /// What there is to do when nothing can be given out; `due` is when an incomplete batch is.
     fn idle(&mut self, due: Option<Instant>) -> Turn {
-        match (self.finished, self.out.is_empty()) {
-            (true, true) => Turn::Give(Next::End),
-            (true, false) if !mem::replace(&mut self.flushed, true) => Turn::Give(Next::Flush),
-            (true, false) => Turn::Wait(None),
-            (false, _) => Turn::Wait(due),
+        if !self.finished {
+            return Turn::Wait(due);
         }
+        self.out.last().map_or(Turn::Wait(None), Turn::Give)
     }
 }
 
@@ -169,12 +157,11 @@ impl Held {
 impl Origin for Held {
     fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
         let mut state = self.state();
-        let Some((age, stored)) = state.out.remove(&slot) else { return };
+        let Some((age, stored)) = state.out.take(slot) else { return };
         if outcome.is_ok() {
             state.bytes = state.bytes.saturating_sub(stored.bytes);
         } else {
             state.waiting.insert(age, stored);
-            state.flushed = false;
         }
         drop(state);
         self.changed.notify_waiters();

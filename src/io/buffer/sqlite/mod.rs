@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use database::{Database, Order, Row};
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     mem,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use weir_bloblang::Message;
 use weir_core::{
     ack::{Failure, Origin, Owed},
-    buffer::Buffer,
+    buffer::{Buffer, Given},
     build_error::BuildError,
     error::Error,
     field::Field,
@@ -126,26 +126,17 @@ struct State {
     newest: i64,
     /// Batches that failed, by age.
     failed: BTreeMap<i64, Vec<Message>>,
-    /// Batches given out, by slot.
-    out: HashMap<u32, (i64, Vec<Message>)>,
-    next_slot: u32,
+    /// Batches given out.
+    out: Given<(i64, Vec<Message>)>,
     /// Batches that are delivered and have yet to be deleted.
     delivered: Vec<i64>,
     finished: bool,
-    /// Whether the pipeline knows that nothing more waits.
-    flushed: bool,
 }
 
 impl State {
     /// Gives a batch out, and keeps it until its outcome is known.
     fn give(&mut self, frame: &mut Frame, id: i64, messages: Vec<Message>) {
-        while self.out.contains_key(&self.next_slot) {
-            self.next_slot = self.next_slot.wrapping_add(1);
-        }
-        let slot = self.next_slot;
-        self.next_slot = slot.wrapping_add(1);
-        self.out.insert(slot, (id, messages.clone()));
-        self.flushed = false;
+        let slot = self.out.give((id, messages.clone()));
         frame.push(messages, slot);
     }
 }
@@ -175,7 +166,7 @@ impl Held {
 impl Origin for Held {
     fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
         let mut state = self.state();
-        let Some((id, messages)) = state.out.remove(&slot) else { return };
+        let Some((id, messages)) = state.out.take(slot) else { return };
         if outcome.is_ok() {
             state.delivered.push(id);
             if state.delivered.len() == 1 {
@@ -231,11 +222,10 @@ impl Sqlite {
         if !stopping && state.read_at != Some(state.stores) {
             return Turn::Read(state.newest);
         }
-        match (state.finished, state.out.is_empty()) {
-            (true, true) => Turn::Give(Next::End),
-            (true, false) if !mem::replace(&mut state.flushed, true) => Turn::Give(Next::Flush),
-            _ => Turn::Wait,
+        if !state.finished {
+            return Turn::Wait;
         }
+        state.out.last().map_or(Turn::Wait, Turn::Give)
     }
 
     /// Asks for batches that are newer than `after`; gives the frame that they make.
