@@ -20,8 +20,30 @@ impl Schema {
     /// As [`errors`](Self::errors), with the work counted.
     pub(crate) fn check(&self, cx: &mut Cx<'_>, value: &Value) -> Result<Vec<String>, Fault> {
         let mut check = Check { schema: self, errors: Vec::new(), score: 0 };
-        check.value(cx, &self.root, value, "", 0)?;
+        check.value(cx, At { schema: &self.root, value, path: "", depth: 0 })?;
         Ok(check.errors)
+    }
+}
+
+/// A value, where it is, and the schema that it is held against.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    schema: &'a Value,
+    value: &'a Value,
+    path: &'a str,
+    /// How many schemas led here.
+    depth: usize,
+}
+
+impl<'a> At<'a> {
+    /// The same value under another schema.
+    fn under(self, schema: &'a Value) -> Self {
+        Self { schema, depth: self.depth + 1, ..self }
+    }
+
+    /// Another value, at `path`, under another schema.
+    fn member(self, schema: &'a Value, value: &'a Value, path: &'a str) -> Self {
+        Self { schema, value, path, depth: self.depth + 1 }
     }
 }
 
@@ -90,16 +112,9 @@ impl Check<'_> {
     }
 
     /// What would be said of a value under another schema.
-    fn apart(
-        &self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<Self, Fault> {
+    fn apart(&self, cx: &mut Cx<'_>, at: At<'_>) -> Result<Self, Fault> {
         let mut apart = Check { schema: self.schema, errors: Vec::new(), score: 0 };
-        apart.value(cx, schema, value, path, depth + 1)?;
+        apart.value(cx, at)?;
         Ok(apart)
     }
 
@@ -113,14 +128,8 @@ impl Check<'_> {
         self.errors.is_empty()
     }
 
-    fn value(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn value(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, value, path, depth } = at;
         cx.spend(1)?;
         if depth > MAX_DEPTH {
             return Err(Fault::new("schema refers to itself too deeply"));
@@ -135,7 +144,7 @@ impl Check<'_> {
             let reference = reference.as_str().unwrap_or_default().into_owned();
             let target = self.schema.resolve(&reference);
             let target = target.ok_or_else(|| Fault::new(format!("Object has no key '{reference}'")))?;
-            return deep(|| self.value(cx, &target, value, path, depth + 1));
+            return deep(|| self.value(cx, at.under(&target)));
         }
         if let Some(expected) = get(schema, "type") {
             let actual = type_of(value);
@@ -152,17 +161,17 @@ impl Check<'_> {
                 return Ok(());
             }
         }
-        deep(|| self.combined(cx, schema, value, path, depth))?;
+        deep(|| self.combined(cx, at))?;
         self.score += 1;
         match value.kind() {
-            Kind::Object => deep(|| self.object(cx, schema, value, path, depth))?,
-            Kind::Array => deep(|| self.array(cx, schema, value, path, depth))?,
+            Kind::Object => deep(|| self.object(cx, at))?,
+            Kind::Array => deep(|| self.array(cx, at))?,
             Kind::Number => self.number(schema, value, path),
             _ => {}
         }
         self.common(schema, value, path);
         match value.kind() {
-            Kind::Object => deep(|| self.properties(cx, schema, value, path, depth))?,
+            Kind::Object => deep(|| self.properties(cx, at))?,
             Kind::String | Kind::Bytes => self.string(schema, value, path),
             _ => {}
         }
@@ -171,14 +180,8 @@ impl Check<'_> {
     }
 
     /// Schemas that the whole value is held against.
-    fn combined(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn combined(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, path, .. } = at;
         let list =
             |keyword| get(schema, keyword).and_then(|list| list.to_array()).filter(|list| !list.is_empty());
         for (keyword, text) in [
@@ -188,7 +191,7 @@ impl Check<'_> {
             let Some(schemas) = list(keyword) else { continue };
             let (mut met, mut best) = (0, None::<Check<'_>>);
             for schema in schemas.iter() {
-                let apart = self.apart(cx, schema, value, path, depth)?;
+                let apart = self.apart(cx, at.under(schema))?;
                 if apart.is_met() {
                     met += 1;
                     if keyword == "anyOf" {
@@ -210,7 +213,7 @@ impl Check<'_> {
         if let Some(schemas) = list("allOf") {
             let mut all = true;
             for schema in schemas.iter() {
-                let apart = self.apart(cx, schema, value, path, depth)?;
+                let apart = self.apart(cx, at.under(schema))?;
                 all &= apart.is_met();
                 self.merge(apart);
             }
@@ -219,19 +222,19 @@ impl Check<'_> {
             }
         }
         if let Some(not) = get(schema, "not")
-            && self.apart(cx, &not, value, path, depth)?.is_met()
+            && self.apart(cx, at.under(&not))?.is_met()
         {
             self.error(path, "must not validate the schema (not)");
         }
-        self.dependencies(cx, schema, value, path, depth)?;
+        self.dependencies(cx, at)?;
         if let Some(condition) = get(schema, "if") {
-            let (branch, text) = if self.apart(cx, &condition, value, path, depth)?.is_met() {
+            let (branch, text) = if self.apart(cx, at.under(&condition))?.is_met() {
                 ("then", "must validate \"then\" as \"if\" was valid")
             } else {
                 ("else", "must validate \"else\" as \"if\" was not valid")
             };
             if let Some(branch) = get(schema, branch) {
-                let apart = self.apart(cx, &branch, value, path, depth)?;
+                let apart = self.apart(cx, at.under(&branch))?;
                 if !apart.is_met() {
                     self.error(path, text);
                     self.merge(apart);
@@ -241,19 +244,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn dependencies(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn dependencies(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, value, path, .. } = at;
         let dependencies = get(schema, "dependencies").and_then(|all| all.to_object());
         let (Some(dependencies), Some(object)) = (dependencies, value.to_object()) else { return Ok(()) };
         for (_, wanted) in dependencies.iter().filter(|(key, _)| object.contains_key(key)) {
             let Some(names) = wanted.to_array() else {
-                self.value(cx, &wanted, value, path, depth + 1)?;
+                self.value(cx, at.under(&wanted))?;
                 continue;
             };
             for name in
@@ -282,14 +279,8 @@ impl Check<'_> {
         self.score += 1;
     }
 
-    fn object(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn object(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, value, path, .. } = at;
         let Some(object) = value.to_object() else { return Ok(()) };
         if let Some(least) = beyond(schema, "minProperties", object.len(), Ordering::Less) {
             self.error(path, format!("must have at least {least} properties"));
@@ -316,7 +307,7 @@ impl Check<'_> {
             for (pattern, schema) in patterns.iter() {
                 if self.schema.matches(&pattern, &key) {
                     known = true;
-                    self.value(cx, &schema, &member, &path_of_member, depth + 1)?;
+                    self.value(cx, at.member(&schema, &member, &path_of_member))?;
                     self.score += 1;
                 }
             }
@@ -325,14 +316,14 @@ impl Check<'_> {
                     let key = lossy(&key);
                     self.error(path, about(&key, &format!("additional property {key} is not allowed")));
                 }
-                Some(schema) if !known => self.value(cx, schema, &member, &path_of_member, depth + 1)?,
+                Some(schema) if !known => self.value(cx, at.member(schema, &member, &path_of_member))?,
                 _ => {}
             }
         }
         if let Some(names) = get(schema, "propertyNames") {
             for key in object.keys() {
                 let key = lossy(&key);
-                let apart = self.apart(cx, &names, &Value::from(&*key), path, depth)?;
+                let apart = self.apart(cx, at.member(&names, &Value::from(&*key), path))?;
                 if !apart.is_met() {
                     self.error(path, about(&key, &format!("property name of \"{key}\" does not match")));
                     self.merge(apart);
@@ -343,33 +334,21 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn properties(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn properties(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, value, path, .. } = at;
         let properties = get(schema, "properties").and_then(|properties| properties.to_object());
         for (key, schema) in properties.iter().flat_map(|properties| properties.iter()) {
             if let Some(member) = value.member(&key) {
-                self.value(cx, &schema, &member, &below(path, &lossy(&key)), depth + 1)?;
+                self.value(cx, at.member(&schema, &member, &below(path, &lossy(&key))))?;
             }
         }
         Ok(())
     }
 
-    fn array(
-        &mut self,
-        cx: &mut Cx<'_>,
-        schema: &Value,
-        value: &Value,
-        path: &str,
-        depth: usize,
-    ) -> Result<(), Fault> {
+    fn array(&mut self, cx: &mut Cx<'_>, at: At<'_>) -> Result<(), Fault> {
+        let At { schema, value, path, .. } = at;
         let Some(items) = value.to_array() else { return Ok(()) };
-        let at = |index: usize| below(path, &index.to_string());
+        let place = |index: usize| below(path, &index.to_string());
         let schemas = get(schema, "items");
         let tuple = schemas.as_ref().and_then(Value::to_array);
         let additional = get(schema, "additionalItems").filter(|_| tuple.is_some());
@@ -381,7 +360,7 @@ impl Check<'_> {
                 }
             };
             if let Some(schema) = schema {
-                self.value(cx, schema, item, &at(index), depth + 1)?;
+                self.value(cx, at.member(schema, item, &place(index)))?;
             }
         }
         if tuple.is_some_and(|tuple| tuple.len() < items.len())
@@ -406,7 +385,7 @@ impl Check<'_> {
         if let Some(wanted) = get(schema, "contains") {
             let mut best = None::<Check<'_>>;
             for (index, item) in items.iter().enumerate() {
-                let apart = self.apart(cx, &wanted, item, &at(index), depth)?;
+                let apart = self.apart(cx, at.member(&wanted, item, &place(index)))?;
                 if apart.is_met() {
                     self.score += 1;
                     return Ok(());
