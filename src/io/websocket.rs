@@ -10,6 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Url;
 use rustls::ClientConfig;
+use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,6 +28,7 @@ use weir_core::{
     build_error::BuildError,
     error::Error,
     http::{Body, Request, Response},
+    node::Node,
 };
 
 /// A peer that was not heard of for so long is asked whether it is there, and given up after as long again.
@@ -122,13 +124,15 @@ pub(crate) struct Target {
 }
 
 /// What clients are configured with.
-pub(crate) struct TargetConfig {
-    pub(crate) url: String,
-    pub(crate) proxy_url: Option<String>,
-    pub(crate) tls: TlsConfig,
-    pub(crate) oauth: Option<OAuthConfig>,
-    pub(crate) basic_auth: Option<BasicConfig>,
-    pub(crate) jwt: Option<JwtConfig>,
+#[derive(Deserialize)]
+struct TargetConfig {
+    url: String,
+    proxy_url: Option<String>,
+    #[serde(default)]
+    tls: TlsConfig,
+    oauth: Option<OAuthConfig>,
+    basic_auth: Option<BasicConfig>,
+    jwt: Option<JwtConfig>,
 }
 
 fn parse(url: &str, field: &str) -> Result<Url, BuildError> {
@@ -139,7 +143,9 @@ fn parse(url: &str, field: &str) -> Result<Url, BuildError> {
 }
 
 impl Target {
-    pub(crate) fn new(config: TargetConfig) -> Result<Self, BuildError> {
+    /// The target of a client's config.
+    pub(crate) fn new(config: &Node) -> Result<Self, BuildError> {
+        let config: TargetConfig = config.read()?;
         let url = parse(&config.url, "url")?;
         let secure = match url.scheme() {
             "ws" => false,

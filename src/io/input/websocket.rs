@@ -1,9 +1,9 @@
 //! `websocket`: connects to a server and takes the messages that it sends.
 
 use crate::{
-    http_client::auth::{BASIC, BasicConfig, JWT, JwtConfig, OAUTH, OAuthConfig},
+    http_client::auth::{BASIC, JWT, OAUTH},
     tls,
-    websocket::{Socket, Target, TargetConfig},
+    websocket::{Socket, Target},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -69,17 +69,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
                 return Err(BuildError::new(text).at("open_message_type"));
             }
         };
-        let target = TargetConfig {
-            url: config.url,
-            proxy_url: config.proxy_url,
-            tls: config.tls,
-            oauth: config.oauth,
-            basic_auth: config.basic_auth,
-            jwt: config.jwt,
-        };
         let retries = config.connection.and_then(|connection| connection.max_retries);
         Ok(InputComponent::Reader(Box::new(Websocket {
-            target: Target::new(target)?,
+            target: Target::new(node)?,
             opening,
             replays: config.auto_replay_nacks,
             max_retries: retries.and_then(|retries| u64::try_from(retries).ok()),
@@ -92,17 +84,10 @@ pub(super) static SPEC: InputSpec = InputSpec {
 
 #[derive(Deserialize)]
 struct Config {
-    url: String,
-    proxy_url: Option<String>,
     open_message: Option<String>,
     open_message_type: String,
     auto_replay_nacks: bool,
-    #[serde(default)]
-    tls: tls::TlsConfig,
     connection: Option<ConnectionConfig>,
-    oauth: Option<OAuthConfig>,
-    basic_auth: Option<BasicConfig>,
-    jwt: Option<JwtConfig>,
 }
 
 #[derive(Deserialize)]

@@ -1,13 +1,12 @@
 //! `websocket`: connects to a server and sends messages to it.
 
 use crate::{
-    http_client::auth::{BASIC, BasicConfig, JWT, JwtConfig, OAUTH, OAuthConfig},
+    http_client::auth::{BASIC, JWT, OAUTH},
     tls,
-    websocket::{Socket, Target, TargetConfig},
+    websocket::{Socket, Target},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use weir_bloblang::Message;
 use weir_core::{
@@ -36,31 +35,11 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
     ]),
     examples: &[Example { title: "To another stream", config: "url: ws://localhost:4195/post/ws" }],
     build: |node, context| {
-        let config: Config = node.read()?;
-        let target = TargetConfig {
-            url: config.url,
-            proxy_url: config.proxy_url,
-            tls: config.tls,
-            oauth: config.oauth,
-            basic_auth: config.basic_auth,
-            jwt: config.jwt,
-        };
-        let (target, log) = (Target::new(target)?, Log::new(context));
+        let (target, log) = (Target::new(node)?, Log::new(context));
         let writer = Box::new(Websocket { target, orders: Mutex::default(), log });
         Ok(OutputComponent::Writer { writer, max_in_flight: 1 })
     },
 };
-
-#[derive(Deserialize)]
-struct Config {
-    url: String,
-    proxy_url: Option<String>,
-    #[serde(default)]
-    tls: tls::TlsConfig,
-    oauth: Option<OAuthConfig>,
-    basic_auth: Option<BasicConfig>,
-    jwt: Option<JwtConfig>,
-}
 
 /// Messages to send, and whom to tell that they are sent.
 struct Order {
