@@ -86,6 +86,15 @@ pub struct View {
     pub uses: Arc<Uses>,
 }
 
+impl View {
+    /// The connections of its inputs, and then those of its outputs.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        let mut all = self.inputs.all();
+        all.extend(self.outputs.all());
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -218,13 +218,11 @@ fn link(connection: &Arc<Connection>) -> Link {
 #[async_trait]
 impl Running for RunningStream {
     fn links(&self) -> Vec<Link> {
-        let view = self.view();
-        view.inputs.all().iter().chain(&view.outputs.all()).map(link).collect()
+        self.view().connections().iter().map(link).collect()
     }
 
     fn down(&self) -> Vec<Link> {
-        let (inputs, outputs) = (self.view().inputs.all(), self.view().outputs.all());
-        inputs.iter().chain(&outputs).filter(|one| !one.is_up()).map(link).collect()
+        self.view().connections().iter().filter(|one| !one.is_up()).map(link).collect()
     }
 
     fn uses(&self) -> Vec<Key> {

@@ -3,7 +3,7 @@
 use super::{
     Streams, answer, either,
     query::Query,
-    streams::{config, owner},
+    streams::{config, described},
     write::{PARAMETERS, is_chilled, options},
 };
 use http::{Method, StatusCode};
@@ -33,13 +33,7 @@ fn entry(view: &View, users: &[Key]) -> Value {
     let dependents: Vec<String> = users.iter().map(name).collect();
     let mut entry = json!({ "id": &*view.key.id, "type": view.key.kind, "dependents": dependents,
         "phase": view.status.phase });
-    if let Some(desired) = &view.desired {
-        entry["generation"] = desired.generation.into();
-        entry["owner"] = owner(&desired.owner).into();
-    }
-    if let Some(reason) = &view.status.reason {
-        entry["reason"] = reason.as_str().into();
-    }
+    described(&mut entry, view);
     entry
 }
 

@@ -95,13 +95,13 @@ fn is_connected(service: &Service, view: &View) -> bool {
     let running = service.running(&view.key);
     running.as_ref().and_then(RunningStream::of).is_some_and(|stream| {
         let seen = stream.view();
-        all_up(&seen.inputs.all(), &seen.outputs.all()) || stream.is_ended()
+        all_up(seen) || stream.is_ended()
     })
 }
 
-fn all_up(inputs: &[Arc<Connection>], outputs: &[Arc<Connection>]) -> bool {
+fn all_up(seen: &weir_engine::View) -> bool {
     let up = |all: &[Arc<Connection>]| !all.is_empty() && all.iter().all(|one| one.is_up() || is_over(one));
-    up(inputs) && up(outputs)
+    up(&seen.inputs.all()) && up(&seen.outputs.all())
 }
 
 /// One connection, its members in the reference's order; `over`: the stream has ended, and with it everything but
@@ -128,9 +128,8 @@ fn readiness(error: Option<String>, statuses: &[String], ready: bool) -> Respons
 }
 
 pub(super) fn single_ready(single: &weir_engine::View) -> Response {
-    let (inputs, outputs) = (single.inputs.all(), single.outputs.all());
-    let statuses: Vec<String> = inputs.iter().chain(&outputs).map(|one| status(one, false)).collect();
-    readiness(None, &statuses, all_up(&inputs, &outputs))
+    let statuses: Vec<String> = single.connections().iter().map(|one| status(one, false)).collect();
+    readiness(None, &statuses, all_up(single))
 }
 
 impl Streams {
@@ -145,22 +144,16 @@ impl Streams {
         };
         let seen = running.view();
         // A stream that has only just started has not tried to connect yet: a moment later there is more to say.
-        let untried = || {
-            seen.inputs
-                .all()
-                .iter()
-                .chain(&seen.outputs.all())
-                .any(|one| !one.is_up() && one.error().is_none())
-        };
+        let untried = || seen.connections().iter().any(|one| !one.is_up() && one.error().is_none());
         let until = Instant::now() + FIRST_TRY;
         while untried() && !running.is_ended() && Instant::now() < until {
             tokio::time::sleep(FIRST_TRY / 20).await;
         }
         let over = running.is_ended();
-        let (inputs, outputs) = (seen.inputs.all(), seen.outputs.all());
-        let shown = inputs.iter().chain(&outputs).filter(|one| over || !is_over(one));
+        let connections = seen.connections();
+        let shown = connections.iter().filter(|one| over || !is_over(one));
         let statuses: Vec<String> = shown.map(|one| status(one, over)).collect();
-        readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(&inputs, &outputs))
+        readiness(over.then(|| TERMINATED.into()), &statuses, !over && all_up(seen))
     }
 }
 

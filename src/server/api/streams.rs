@@ -29,10 +29,21 @@ use weir_core::{
 };
 
 /// Who decides, in a word.
-pub(super) fn owner(owner: &Owner) -> &'static str {
+fn owner(owner: &Owner) -> &'static str {
     match owner {
         Owner::Api => "api",
         Owner::File { .. } => "file",
+    }
+}
+
+/// Adds what lists say of streams and resources alike.
+pub(super) fn described(entry: &mut Value, view: &View) {
+    if let Some(desired) = &view.desired {
+        entry["generation"] = desired.generation.into();
+        entry["owner"] = owner(&desired.owner).into();
+    }
+    if let Some(reason) = &view.status.reason {
+        entry["reason"] = reason.as_str().into();
     }
 }
 
@@ -82,13 +93,7 @@ impl Streams {
             "uptime_str": go_duration(uptime),
             "phase": view.status.phase,
         });
-        if let Some(desired) = &view.desired {
-            entry["generation"] = desired.generation.into();
-            entry["owner"] = owner(&desired.owner).into();
-        }
-        if let Some(reason) = &view.status.reason {
-            entry["reason"] = reason.as_str().into();
-        }
+        described(&mut entry, view);
         entry
     }
 
