@@ -10,72 +10,32 @@ the second and the last sixth of the time, and whether the streams are those tha
 asked for.
 """
 import argparse
-import http.client
 import json
 import os
 import random
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
 
-
-def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from idle import Server
 
 
 def config(mark):
-    return json.dumps({
+    return {
         "input": {"generate": {"interval": "1s", "mapping": 'root = "%s"' % mark}},
         "pipeline": {"processors": [{"mapping": "root = content().uppercase()"}]},
         "output": {"drop": {}},
-    })
+    }
 
 
-class Server:
-    def __init__(self, binary, folder):
-        self.port = free_port()
-        conf = os.path.join(folder, "service.yaml")
-        with open(conf, "w") as f:
-            f.write('http: { address: "127.0.0.1:%d" }\nlogger: { level: ERROR }\n' % self.port)
-        self.state = os.path.join(folder, "state")
-        self.process = subprocess.Popen([binary, "streams", "-o", conf, "--state", self.state], cwd=folder)
-        self.client = None
-
-    def send(self, method, path, body=None):
-        for attempt in (1, 2):
-            try:
-                if self.client is None:
-                    self.client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-                self.client.request(method, path, body)
-                answer = self.client.getresponse()
-                return answer.status, answer.read()
-            except (http.client.HTTPException, OSError):
-                self.client = None
-                if attempt == 2:
-                    raise
-
-    def wait(self):
-        for _ in range(500):
-            try:
-                if self.send("GET", "/ping")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.02)
-        sys.exit("the server does not answer")
-
-    def sizes(self):
-        status = {}
-        with open("/proc/%d/status" % self.process.pid) as f:
-            for line in f:
-                name, _, value = line.partition(":")
-                status[name] = value.split()[0] if value.split() else ""
-        files = len(os.listdir("/proc/%d/fd" % self.process.pid))
-        stored = sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(self.state) for name in names)
-        return int(status["VmRSS"]), int(status["Threads"]), files, stored >> 10
+def sizes(server, folder):
+    with open("/proc/%d/status" % server.proc.pid) as f:
+        threads = int([line for line in f if line.startswith("Threads")][0].split()[1])
+    files = len(os.listdir("/proc/%d/fd" % server.proc.pid))
+    stored = sum(os.path.getsize(os.path.join(at, name))
+                 for at, _, names in os.walk(os.path.join(folder, "state")) for name in names)
+    return server.rss(), threads, files, stored >> 10
 
 
 def main():
@@ -87,53 +47,52 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     a = p.parse_args()
     rng = random.Random(a.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(os.path.abspath(a.binary), folder)
-        try:
-            server.wait()
-            soak(server, a, rng)
-        finally:
-            server.process.kill()
-            server.process.wait()
+    folder = tempfile.mkdtemp(prefix="soak.")
+    server = Server(os.path.abspath(a.binary), folder)
+    try:
+        server.until(lambda: server.call("GET", "/ping"))
+        soak(server, folder, a, rng)
+    finally:
+        server.proc.kill()
+        server.proc.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def soak(server, a, rng):
+def soak(server, folder, a, rng):
     wanted, samples, writes = {}, [], 0
     for number in range(a.streams):
-        assert server.send("POST", "/streams/s%d" % number, config("first"))[0] == 200
+        server.call("POST", "/streams/s%d" % number, config("first"))
         wanted["s%d" % number] = "first"
     began = time.time()
     end, next_sample = began + a.minutes * 60, began
     while time.time() < end:
         if time.time() >= next_sample:
             next_sample += 60
-            samples.append(server.sizes())
+            samples.append(sizes(server, folder))
             print("%4.0f min  %d streams, %d writes, %d KB, %d threads, %d files, state %d KB"
                   % ((time.time() - began) / 60, len(wanted), writes, *samples[-1]), flush=True)
         id = "s%d" % rng.randrange(a.streams * 3 // 2)
         mark = "m%d" % writes
         if id not in wanted:
-            want, sent = 200, server.send("POST", "/streams/" + id, config(mark))
+            server.call("POST", "/streams/" + id, config(mark))
             wanted[id] = mark
         elif len(wanted) > a.streams and rng.random() < 0.5:
-            want, sent = 200, server.send("DELETE", "/streams/" + id)
+            server.call("DELETE", "/streams/" + id)
             del wanted[id]
         else:
-            want, sent = 200, server.send("PUT", "/streams/" + id, config(mark))
+            server.call("PUT", "/streams/" + id, config(mark))
             wanted[id] = mark
-        if sent[0] != want:
-            sys.exit("%s: %s" % (id, sent))
         writes += 1
         time.sleep(max(0, began + writes / a.rate - time.time()))
-    listed = json.loads(server.send("GET", "/streams")[1])
+    listed = json.loads(server.call("GET", "/streams")[0])
     if sorted(listed) != sorted(wanted) or not all(one["active"] for one in listed.values()):
         sys.exit("what runs is not what was asked for")
     for id in rng.sample(sorted(wanted), 50):
-        shown = json.loads(server.send("GET", "/streams/" + id)[1])
+        shown = json.loads(server.call("GET", "/streams/" + id)[0])
         if wanted[id] not in json.dumps(shown["config"]):
             sys.exit("%s runs an old config" % id)
     half = max(1, len(samples) // 6)
-    settled, last = (sorted(s[0] for s in part)[len(part) // 2] for part in (samples[half:half * 2], samples[-half:]))
+    settled, last = (sorted(s[0] for s in part)[len(part) // 2] for part in (samples[half:half * 2] or samples, samples[-half:]))
     print("%d writes; memory %d KB at first, %d KB at last (medians over %d minutes): %+.1f %%; all %d streams run as asked"
           % (writes, settled, last, half, 100 * (last - settled) / settled, len(wanted)))
 
