@@ -245,3 +245,47 @@ fn a_line_that_a_component_repeats_is_logged_ten_times() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(lines(), 10, "{}", server.log());
 }
+
+/// The library that lets a program see another time.
+fn faketime() -> String {
+    let found = fs::read_dir("/usr/lib")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .chain([Path::new("/usr/lib/faketime/libfaketimeMT.so.1").to_owned()])
+        .find(|path| path.exists());
+    found.expect("libfaketime is installed").display().to_string()
+}
+
+#[test]
+fn a_clock_that_jumps_a_day_stops_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("s")).unwrap();
+    fs::write(place.path().join("s/f.yaml"), idle_stream("at first")).unwrap();
+    let offset = place.path().join("offset");
+    fs::write(&offset, "+0").unwrap();
+    let env = vec![
+        ("LD_PRELOAD", faketime()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    let server =
+        Server::inside(place, Setup { args: vec!["-w".into(), "s".into()], env, ..Setup::default() });
+    let day = "input:\n  generate:\n    interval: 50ms\n    mapping: root = now().ts_unix()\n\
+               output:\n  file:\n    path: seconds\n    codec: lines\n";
+    server.done("POST", "/streams/ticks", day);
+    let last = || server.read("seconds").lines().last().and_then(|line| line.parse::<i64>().ok());
+    let begun = eventually("it ticks", PATIENCE, last);
+    for (jump, days) in [("+1d", 1), ("-1d", -1), ("+0", 0)] {
+        fs::write(&offset, jump).unwrap();
+        let there = || last().filter(|now| (now - begun - days * 86_400).abs() < 3_600);
+        eventually("the stream goes on at the other time", PATIENCE, there);
+        server.done("POST", &format!("/streams/new{days}"), &idle_stream("by the API"));
+        eventually("a new stream runs", PATIENCE, || server.is_active(&format!("new{days}")).then_some(()));
+        fs::write(server.path("s/f.yaml"), idle_stream(jump)).unwrap();
+        eventually("an edit runs", PATIENCE, || {
+            (mark_of(&server, "f").as_deref() == Some(jump)).then_some(())
+        });
+    }
+    assert_eq!(server.get("/ready").status, 200);
+}
