@@ -6,8 +6,10 @@
 
 mod checkpoints;
 pub mod diff;
+pub mod events;
 pub mod files;
 mod plan;
+mod probation;
 mod reconcile;
 pub mod record;
 mod restore;
@@ -15,6 +17,7 @@ pub mod runtime;
 pub mod service;
 pub mod status;
 pub mod store;
+mod supervise;
 mod table;
 mod uses;
 mod views;

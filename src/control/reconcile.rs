@@ -2,10 +2,11 @@
 
 use crate::{
     diff::{self, Action, Have, Run, Want},
+    events::{Events, What},
     record::{self, Desired, Key, Kind},
     runtime::{BuildFailure, Builder, EndSignal, Ended, Prepared, Running, Start},
     status::{LastError, Phase},
-    store::committer::{Change, Commits},
+    store::committer::{Change, Commits, Committed},
     table::{Failure, Invalid, Live, Slot, Table},
 };
 use futures_util::FutureExt as _;
@@ -43,11 +44,18 @@ pub struct Options {
     pub jitter: f64,
     /// How often checkpoints are written.
     pub checkpoint_every: Duration,
+    /// How long new generations are on probation unless a write says otherwise; zero is not at all.
+    pub probation: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { stop_timeout: Duration::from_secs(30), jitter: 0.2, checkpoint_every: Duration::from_secs(1) }
+        Self {
+            stop_timeout: Duration::from_secs(30),
+            jitter: 0.2,
+            checkpoint_every: Duration::from_secs(1),
+            probation: Duration::ZERO,
+        }
     }
 }
 
@@ -59,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) builds: Semaphore,
     pub(crate) options: Options,
+    pub(crate) events: Arc<Events>,
     /// The passes, and stops of resources that were replaced.
     pub(crate) tasks: TaskTracker,
     /// The loops, to be ended at shutdown.
@@ -110,6 +119,7 @@ impl Shared {
             builder,
             builds: Semaphore::new(cores),
             options,
+            events: Arc::default(),
             tasks: TaskTracker::new(),
             loops: Mutex::default(),
         })
@@ -117,6 +127,34 @@ impl Shared {
 
     pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where a key is now, and tells whoever follows.
+    pub(crate) fn enter(&self, key: &Key, slot: &mut Slot, phase: Phase) {
+        if slot.phase != phase {
+            (slot.phase, slot.since) = (phase, record::now());
+            self.tell_phase(key, slot);
+        }
+    }
+
+    /// Tells in which phase a key is, unless that was told last.
+    pub(crate) fn tell_phase(&self, key: &Key, slot: &mut Slot) {
+        let status = slot.view(key, false).status;
+        if std::mem::replace(&mut slot.told, status.phase) != status.phase {
+            let revision = slot.desired.as_ref().map(|desired| desired.revision);
+            let generation = status.running_generation.unwrap_or(status.desired_generation);
+            tracing::debug!(%key, generation, revision, phase = ?status.phase, "transition");
+            self.events.tell(key, What::Phase(status.phase, status.reason), Some(generation), revision);
+        }
+    }
+
+    /// Tells what a revision changed.
+    pub(crate) fn tell_changes(&self, committed: &Committed) {
+        for (key, desired) in &committed.records {
+            let after = desired.as_ref().filter(|desired| desired.is_present());
+            let (what, revision) = (What::Changed { deleted: after.is_none() }, Some(committed.revision));
+            self.events.tell(key, what, after.map(|after| after.generation), revision);
+        }
     }
 
     /// Runs a loop until shutdown.
@@ -219,8 +257,8 @@ impl Shared {
                     && let Some(want) = want
                 {
                     match want {
-                        Want { completed: true, .. } => slot.enter(Phase::Completed),
-                        Want { wanted: record::Wanted::Paused, .. } => slot.enter(Phase::Paused),
+                        Want { completed: true, .. } => self.enter(key, slot, Phase::Completed),
+                        Want { wanted: record::Wanted::Paused, .. } => self.enter(key, slot, Phase::Paused),
                         _ => {}
                     }
                 }
@@ -230,7 +268,7 @@ impl Shared {
             Action::Stop => match &slot.live {
                 Some(live) => {
                     let running = Arc::clone(&live.running);
-                    slot.enter(Phase::Stopping);
+                    self.enter(key, slot, Phase::Stopping);
                     Step::Stop {
                         running,
                         timeout: slot.stop_timeout.take().unwrap_or(self.options.stop_timeout),
@@ -241,7 +279,7 @@ impl Shared {
             action @ (Action::Start | Action::Restart | Action::Replace) => {
                 let (Some(desired), Some(want)) = (slot.desired.clone(), want) else { return Step::Settled };
                 if slot.live.is_none() {
-                    slot.enter(Phase::Starting);
+                    self.enter(key, slot, Phase::Starting);
                 }
                 if action == Action::Restart {
                     slot.restarts += 1;
@@ -282,7 +320,7 @@ impl Shared {
             let timeout = slot.stop_timeout.take().unwrap_or(self.options.stop_timeout);
             let old = slot.live.as_ref().map(|live| Arc::clone(&live.running));
             if old.is_some() && key.kind == Kind::Stream {
-                slot.enter(Phase::Stopping);
+                self.enter(key, slot, Phase::Stopping);
             }
             old.map(|old| (old, timeout))
         };
@@ -331,7 +369,7 @@ impl Shared {
             if slot.want().is_none_or(|want| want.run != run) {
                 return;
             }
-            slot.enter(Phase::Starting);
+            self.enter(key, slot, Phase::Starting);
             let checkpoints =
                 if slot.lineage == desired.lineage { slot.checkpoints.clone() } else { HashMap::new() };
             let end = self.end_signal(key.clone(), token);
@@ -358,13 +396,13 @@ impl Shared {
                 slot.live = Some(Live { run, token, running: Arc::from(running), started: begun });
                 slot.ended = slot.early_end(token);
                 (slot.last, slot.failed, slot.invalid) = (None, None, None);
-                slot.enter(Phase::Running);
+                self.enter(key, slot, Phase::Running);
                 if resource {
                     table.resource_changed();
                 }
             }
             Err(message) => {
-                let due = self.fail(slot, run, &message);
+                let due = self.fail(key, slot, run, &message);
                 tracing::warn!(%key, generation = run.0, error = message, "start failed");
                 table.wake_at(key, due);
             }
@@ -385,7 +423,7 @@ impl Shared {
     }
 
     /// Notes a failure; gives back when to start again.
-    fn fail(&self, slot: &mut Slot, run: Run, message: &str) -> Instant {
+    fn fail(&self, key: &Key, slot: &mut Slot, run: Run, message: &str) -> Instant {
         let doubled = FIRST_WAIT.saturating_mul(1 << slot.failures.min(10)).min(LONGEST_WAIT);
         slot.failures = slot.failures.saturating_add(1);
         let jitter = 1.0 - self.options.jitter * rand::rng().random::<f64>();
@@ -401,7 +439,7 @@ impl Shared {
             message: message.to_owned(),
             count: slot.failures,
         });
-        slot.enter(Phase::BackingOff);
+        self.enter(key, slot, Phase::BackingOff);
         due
     }
 
@@ -444,9 +482,7 @@ impl Shared {
         let mut table = self.table();
         match committed {
             Ok(committed) => {
-                for (key, desired) in committed.records {
-                    table.accept(&key, desired, committed.commit);
-                }
+                table.take(committed);
                 tracing::info!(%key, generation = run.0, "completed; PUT runs it again");
             }
             Err(error) => {
@@ -472,7 +508,7 @@ impl Shared {
         if uptime >= HEALTHY {
             slot.failures = 0;
         }
-        let due = self.fail(slot, run, message);
+        let due = self.fail(key, slot, run, message);
         tracing::warn!(%key, generation = run.0, error = message, failures = slot.failures, "failed; it starts again");
         table.wake_at(key, due);
     }
@@ -483,7 +519,7 @@ impl Shared {
         tracing::warn!(%key, generation = run.0, error = failure.message, "cannot be built");
         slot.invalid = Some(Invalid { run, epoch, reason: failure.message });
         if slot.live.is_none() {
-            slot.enter(Phase::Invalid);
+            self.enter(key, slot, Phase::Invalid);
         }
     }
 

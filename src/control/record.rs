@@ -185,6 +185,46 @@ pub struct Completed {
     pub other: Other,
 }
 
+/// How a probation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ran as it should.
+    Passed,
+    /// It did not, for this reason.
+    Failed(String),
+}
+
+/// What a new generation has to stand before it counts as healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Probation {
+    /// How long it takes, in milliseconds.
+    pub within: u64,
+    /// Of a hundred messages of the generation before, those that had errors or were rejected.
+    pub share_before: u64,
+    /// How it ended; `None` while it goes on.
+    pub outcome: Option<Outcome>,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub other: Other,
+}
+
+/// Why an earlier generation was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct RolledBack {
+    /// The generation that failed its probation.
+    pub from: u64,
+    /// The generation that was put back.
+    pub to: u64,
+    /// How it failed.
+    pub reason: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub other: Other,
+}
+
 /// The write that made a generation: kept with it, so that its story needs no other record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -239,6 +279,15 @@ pub struct Desired {
     /// The write that made this generation; unknown of those from before it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made: Option<Made>,
+    /// The last generation before this one that ran as it should.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<u64>,
+    /// What this generation has to stand, or stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probation: Option<Probation>,
+    /// It was put back after another generation failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
     /// Of a past generation: the revision that deleted it. `None` when another generation followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
@@ -262,6 +311,11 @@ impl Desired {
     /// The revision that made this generation.
     pub fn made_in(&self) -> u64 {
         self.made.as_ref().map_or(self.revision, |made| made.revision)
+    }
+
+    /// The probation that goes on.
+    pub fn on_probation(&self) -> Option<&Probation> {
+        self.probation.as_ref().filter(|probation| probation.outcome.is_none())
     }
 
     /// Whether it is listed: false for a file's stream that the API deleted.

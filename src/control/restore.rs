@@ -44,7 +44,7 @@ fn submission(past: &Desired) -> Submission {
 }
 
 impl Service {
-    /// The text of an earlier generation becomes a new one: of the one before, unless another is named.
+    /// The text of an earlier generation becomes a new one: of the last that ran as it should, unless another is named.
     pub async fn roll_back(
         &self,
         key: &Key,
@@ -57,7 +57,11 @@ impl Service {
         let present = newest.deleted.is_none() && newest.is_present();
         let past = match to {
             Some(to) => history.iter().find(|past| past.generation == to),
-            None => history.get(usize::from(present)),
+            None if present => {
+                let healthy = history.iter().find(|past| Some(past.generation) == newest.healthy);
+                healthy.or(history.get(1))
+            }
+            None => Some(newest),
         };
         let past = past.filter(|past| past.has_spec()).ok_or_else(|| {
             let which = to.map_or_else(|| "no earlier generation".into(), |to| format!("generation {to}"));

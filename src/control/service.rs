@@ -70,6 +70,7 @@ impl Service {
         let shared = &self.shared;
         shared.run_loop(Arc::clone(shared).dispatch());
         shared.run_loop(Arc::clone(shared).keep_checkpoints());
+        shared.run_loop(Arc::clone(shared).supervise());
         let resources: Vec<Key> =
             shared.table().slots.keys().filter(|key| key.kind != Kind::Stream).cloned().collect();
         let barrier = Barrier::new(resources.len());
@@ -98,6 +99,7 @@ impl Service {
     pub async fn shutdown(&self, timeout: Duration) {
         self.shared.table().stopping = true;
         self.shared.end_loops();
+        self.shared.events.close();
         let live: Vec<(Key, Arc<dyn Running>)> = {
             let table = self.shared.table();
             let live = table.slots.iter().filter_map(|(key, slot)| Some((key, slot.live.as_ref()?)));

@@ -1,7 +1,7 @@
 //! Where a stream is: a pure function of what is seen of it.
 
 use crate::{
-    record::{Desired, Key},
+    record::{Desired, Key, RolledBack},
     runtime::{Counters, Link},
     store::folder::Condition,
 };
@@ -32,6 +32,10 @@ pub enum Phase {
     Failed,
     /// It cannot be built.
     Invalid,
+    /// Running, but it has to prove itself.
+    OnProbation,
+    /// Running in place of a generation that failed its probation.
+    RolledBack,
 }
 
 /// The last failure.
@@ -129,9 +133,18 @@ impl Observed<'_> {
         if self.desired.is_some_and(|desired| !desired.has_spec()) {
             return (Phase::Invalid, since);
         }
+        if stage != Phase::Running {
+            return (stage, since);
+        }
         match self.down() {
-            Some(link) if stage == Phase::Running => (Phase::Degraded, link.since.max(since)),
-            _ => (stage, since),
+            _ if self.desired.is_some_and(|desired| desired.on_probation().is_some()) => {
+                (Phase::OnProbation, since)
+            }
+            Some(link) => (Phase::Degraded, link.since.max(since)),
+            None if self.desired.is_some_and(|desired| desired.rolled_back.is_some()) => {
+                (Phase::RolledBack, since)
+            }
+            None => (stage, since),
         }
     }
 
@@ -147,7 +160,12 @@ impl Observed<'_> {
         }
         match phase {
             Phase::BackingOff | Phase::Failed => self.failure.map(|failure| failure.message.clone()),
-            Phase::Degraded => self.down().map(|link| match &link.error {
+            Phase::RolledBack => self.desired.and_then(|desired| desired.rolled_back.as_ref()).map(
+                |RolledBack { from, to, reason, .. }| {
+                    format!("generation {from} failed its probation and {to} was put back: {reason}")
+                },
+            ),
+            Phase::Degraded | Phase::OnProbation => self.down().map(|link| match &link.error {
                 Some(error) => format!("{} is not connected: {error}", link.path),
                 None => format!("{} is not connected", link.path),
             }),
@@ -168,12 +186,15 @@ impl Observed<'_> {
     }
 
     fn last_error(&self, phase: Phase) -> Option<LastError> {
-        let of_link = self.down().filter(|_| phase == Phase::Degraded).map(|link| LastError {
-            time: link.since,
-            path: Some(link.path.clone()),
-            message: link.error.clone().unwrap_or_else(|| "the connection was lost".into()),
-            count: link.failures,
-        });
+        let of_link =
+            self.down().filter(|_| matches!(phase, Phase::Degraded | Phase::OnProbation)).map(|link| {
+                LastError {
+                    time: link.since,
+                    path: Some(link.path.clone()),
+                    message: link.error.clone().unwrap_or_else(|| "the connection was lost".into()),
+                    count: link.failures,
+                }
+            });
         of_link.or_else(|| self.failure.cloned())
     }
 
@@ -198,6 +219,8 @@ fn next(phase: Phase, has_spec: bool) -> Option<&'static str> {
     match phase {
         Phase::Degraded => Some("it goes on trying to connect"),
         Phase::BackingOff => Some("it starts again by itself"),
+        Phase::OnProbation => Some("it counts as healthy when its probation is over"),
+        Phase::RolledBack => Some("it runs as it did before; a new spec is another try"),
         Phase::Paused => Some("resume lets it run on from where it stood"),
         Phase::Completed => Some("PUT or restart runs it again"),
         Phase::Failed => Some("restart or a new spec runs it again"),

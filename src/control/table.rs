@@ -5,7 +5,7 @@ use crate::{
     record::{self, Desired, Key, Kind, StoredCheckpoint},
     runtime::{Ended, Prepared, Running},
     status::{self, LastError, Observed, Phase, View},
-    store::folder::Condition,
+    store::{committer::Committed, folder::Condition},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -103,6 +103,8 @@ pub(crate) struct Slot {
     pub(crate) restarts: u32,
     pub(crate) last_error: Option<LastError>,
     pub(crate) phase: Phase,
+    /// The phase that was told last.
+    pub(crate) told: Phase,
     pub(crate) since: u64,
     /// Of the last run that is over, in milliseconds.
     pub(crate) uptime: u64,
@@ -130,13 +132,6 @@ impl Slot {
             failed: self.failed.as_ref().map(|failed| (failed.run, failed.due <= Instant::now())),
             invalid: self.invalid.as_ref().map(|invalid| (invalid.run, invalid.epoch != epoch)),
             lacking: self.lacking,
-        }
-    }
-
-    pub(crate) fn enter(&mut self, phase: Phase) {
-        if self.phase != phase {
-            self.phase = phase;
-            self.since = record::now();
         }
     }
 
@@ -249,6 +244,16 @@ impl Table {
             slot.desired = desired;
         }
         Some(slot)
+    }
+
+    /// Takes in what was committed here.
+    pub(crate) fn take(&mut self, committed: Committed) {
+        let Committed { commit, revision, records } = committed;
+        self.revision = self.revision.max(revision);
+        for (key, desired) in records {
+            self.accept(&key, desired, commit);
+            self.wake(&key);
+        }
     }
 
     /// Adds someone who waits until a key is settled as of `commit`.

@@ -1,6 +1,7 @@
 //! What the API reads: streams and resources as they are, and what is kept of the past.
 
 use crate::{
+    events::Events,
     record::{self, Desired, Key, Kind, Revision, keys},
     runtime::Running,
     service::Service,
@@ -33,6 +34,11 @@ impl Service {
         let table = self.shared.table();
         let slot = table.slots.get(key)?;
         slot.live.as_ref().map(|live| &live.running).or(slot.last.as_ref()).map(Arc::clone)
+    }
+
+    /// What happens and happened lately.
+    pub fn events(&self) -> Arc<Events> {
+        Arc::clone(&self.shared.events)
     }
 
     /// The store's revision.

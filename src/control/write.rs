@@ -55,6 +55,8 @@ pub struct WriteOptions {
     pub stop_timeout: Option<Duration>,
     /// How long to wait until the touched keys run or failed to; `None` answers at once.
     pub wait: Option<Duration>,
+    /// How long new generations are on probation; without one as the server was told.
+    pub probation: Option<Duration>,
     /// Everything but the commit: the answer has the plan.
     pub dry_run: bool,
 }
@@ -414,15 +416,19 @@ impl Service {
         }
         let mut prepared = HashMap::new();
         let mut changes = Vec::with_capacity(planned.len());
-        for Planned { change, prepared: built, .. } in planned {
+        for Planned { mut change, prepared: built, .. } in planned {
+            if let Change::Put(next) = &mut change {
+                self.put_on_probation(next, options);
+            }
             if let (Change::Put(desired) | Change::Touch(desired), Some(built)) = (&change, built) {
                 prepared.insert(desired.key(), built);
             }
             changes.push(change);
         }
         self.ends_stored(&changes).await;
-        let Committed { commit, revision, records } =
-            self.shared.commits.commit(changes, Some(options.origin.clone())).await?;
+        let committed = self.shared.commits.commit(changes, Some(options.origin.clone())).await?;
+        self.shared.tell_changes(&committed);
+        let Committed { commit, revision, records } = committed;
         let barrier = Barrier::new(records.len());
         let mut touched = Vec::with_capacity(records.len());
         let mut table = self.shared.table();

@@ -63,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) chilled: bool,
     /// Whether files are watched.
     pub(crate) watch: bool,
+    /// How long new generations are on probation.
+    pub(crate) probation: Duration,
     /// Whether the control routes are served.
     pub(crate) api: bool,
     /// Whether the paths of streams begin with their ids.
@@ -236,7 +238,7 @@ async fn until_signal(
     });
     let runtime = Runtime::new(Arc::clone(&engine), host.clone(), Arc::clone(&parts.lookup), data.clone());
     let timeout = parts.config.shutdown_timeout.0;
-    let options = Options { stop_timeout: timeout, ..Options::default() };
+    let options = Options { stop_timeout: timeout, probation: parts.probation, ..Options::default() };
     let service = Arc::new(Service::new(Arc::new(runtime.clone()), committer.commits(), loaded, options));
     let streams = Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup) };
     service.boot_resources().await;

@@ -1,10 +1,14 @@
 //! The control plane beyond the Streams API.
 
 use crate::harness::{
-    ENDLESS, PATIENCE, Server, copy_stream, eventually, idle_stream, numbered_lines, slow_copy,
+    ENDLESS, PATIENCE, Server, Setup, copy_stream, eventually, idle_stream, numbered_lines, slow_copy,
 };
 use crate::http::{self, Answer};
 use serde_json::json;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+};
 
 #[test]
 fn a_status_says_where_a_stream_is_and_why() {
@@ -160,6 +164,80 @@ fn a_resource_says_who_uses_it_and_goes_only_when_forced() {
     server.done("DELETE", "/resources/rate_limit/r", "");
 }
 
+/// What `/events` says of one stream's phases.
+fn told(server: &Server, id: &str) -> Vec<String> {
+    let events = server.get("/events?follow=false").json();
+    let of_it = events.as_array().unwrap().iter().filter(|event| event["stream"] == id);
+    of_it.filter_map(|event| Some(event["phase"].as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn events_are_followed_and_resumed_and_a_client_that_never_reads_costs_nothing() {
+    let server = Server::start();
+    server.done("POST", "/streams/a", ENDLESS);
+    assert_eq!(told(&server, "a"), ["Starting", "Running"]);
+    let first = server.get("/events?follow=false").json()[0].clone();
+    assert_eq!((&first["type"], &first["revision"]), (&json!("changed"), &json!(1)));
+    let mut deaf: Vec<TcpStream> = Vec::new();
+    let follow = |rest: &str| {
+        let mut client = TcpStream::connect(server.address()).unwrap();
+        write!(client, "GET /events?{rest}\r\n\r\n").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client
+    };
+    deaf.push(follow("since=0 HTTP/1.1\r\nHost: a"));
+    let resume = format!(" HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {}", first["id"]);
+    let mut lines = BufReader::new(follow(&resume)).lines().map(Result::unwrap);
+    let mut next = || {
+        let data = lines.by_ref().find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&data).unwrap()
+    };
+    assert_eq!((&next()["phase"], &next()["phase"]), (&json!("Starting"), &json!("Running")));
+    server.done("DELETE", "/streams/a", "");
+    let gone = std::iter::from_fn(|| Some(next())).find(|event| event["type"] == "deleted").unwrap();
+    assert_eq!((&gone["stream"], &gone["revision"]), (&json!("a"), &json!(2)));
+    assert_eq!(server.get("/events?since=1&follow=false").json()[0]["type"], "deleted");
+    drop(deaf);
+}
+
+#[test]
+fn a_generation_that_fails_its_probation_gives_way_to_the_last_healthy_one() {
+    let mut server = Server::with(Setup { faulty: true, ..Setup::default() });
+    let lost = ENDLESS.replace("drop: {}", "socket: { network: tcp, address: '127.0.0.1:1' }");
+    let flags = ENDLESS
+        .replace("100ms", "5ms")
+        .replace("output:", "pipeline: { processors: [ mapping: 'root = throw(\"no\")' ] }\noutput:");
+    let panics = ENDLESS.replace("output:", "pipeline: { processors: [ panic: '3' ] }\noutput:");
+    for (id, bad, said) in [
+        ("lost", &lost, "output is not connected"),
+        ("flags", &flags, "had errors or were rejected"),
+        ("panics", &panics, "panic at root.pipeline.processors.0: saw 3"),
+    ] {
+        server.done("POST", &format!("/streams/{id}"), ENDLESS);
+        server.done("PUT", &format!("/streams/{id}?probation=4s"), bad);
+        if id == "lost" {
+            // In the middle of it.
+            server.kill();
+            server.start_again();
+        }
+        let status = eventually("it is rolled back", PATIENCE, || {
+            let status = server.get(&format!("/streams/{id}/status")).json();
+            (status["phase"] == "RolledBack").then_some(status)
+        });
+        assert!(status["reason"].as_str().unwrap().contains(said), "{status}");
+        let history = server.get(&format!("/streams/{id}/history")).json();
+        assert_eq!(
+            (&history[0]["verb"], &history[1]["outcome"]),
+            (&json!("ROLLBACK"), &json!("rolled_back"))
+        );
+        assert!(history[1]["reason"].as_str().unwrap().contains(said), "{history}");
+    }
+    let fine = ENDLESS.replace("100ms", "50ms");
+    server.done("PUT", "/streams/lost?probation=1s", &fine);
+    assert_eq!(server.status("lost")["phase"], "OnProbation");
+    eventually("it passes", PATIENCE, || (server.status("lost")["phase"] == "Running").then_some(()));
+}
+
 #[test]
 fn what_is_wrong_with_a_request_is_said_in_json() {
     let server = Server::start();
@@ -182,6 +260,8 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("POST", "/revisions/1/restore?force=true", 400, "'force'"),
         ("DELETE", "/streams/a?dry_run=maybe", 400, "'dry_run'"),
         ("DELETE", "/streams/a?wait=forever", 400, "'wait'"),
+        ("GET", "/events?since=x", 400, "'since'"),
+        ("DELETE", "/streams/a?probation=soon", 400, "'probation'"),
         ("GET", "/resources/nonesuch", 404, "nonesuch"),
         ("GET", "/resources/cache/x", 404, "cache 'x'"),
         ("DELETE", "/resources/cache/x", 404, "cache 'x'"),

@@ -6,7 +6,7 @@ use super::{
     journal::Journal,
     staged::Staged,
 };
-use crate::record::{self, Desired, Grave, Key, Meta, StoredCheckpoint};
+use crate::record::{self, Desired, Grave, Key, Meta, Outcome, StoredCheckpoint};
 use serde::Serialize;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,6 +27,9 @@ pub const REVISIONS_KEPT: u64 = 1000;
 /// Deleted keys whose generations are remembered.
 pub const GRAVES_KEPT: usize = 20_000;
 
+/// The actor of what was done without being asked for.
+pub const ITSELF: &str = "weir";
+
 /// One change of what is desired. The committer gives generation, revision, lineage and times.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -36,6 +39,15 @@ pub enum Change {
     Touch(Box<Desired>),
     /// It is gone.
     Delete(Key),
+    /// The probation of a generation is over; one that failed gives way to the last healthy one before it.
+    Judge {
+        /// Which stream.
+        key: Key,
+        /// The generation.
+        generation: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// A run ended because its input ended.
     Complete {
         /// Which stream.
@@ -54,7 +66,7 @@ impl Change {
     pub fn key(&self) -> Key {
         match self {
             Self::Put(desired) | Self::Touch(desired) => desired.key(),
-            Self::Delete(key) | Self::Complete { key, .. } => key.clone(),
+            Self::Delete(key) | Self::Complete { key, .. } | Self::Judge { key, .. } => key.clone(),
         }
     }
 
@@ -62,7 +74,7 @@ impl Change {
     pub fn desired(&self) -> Option<&Desired> {
         match self {
             Self::Put(desired) | Self::Touch(desired) => Some(desired),
-            Self::Delete(_) | Self::Complete { .. } => None,
+            Self::Delete(_) | Self::Complete { .. } | Self::Judge { .. } => None,
         }
     }
 }

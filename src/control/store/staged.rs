@@ -2,11 +2,11 @@
 
 use super::{
     Batch, Op, StoreError,
-    committer::{Change, Committed, GENERATIONS_KEPT, GRAVES_KEPT, Origin, REVISIONS_KEPT, Writer},
+    committer::{Change, Committed, GENERATIONS_KEPT, GRAVES_KEPT, ITSELF, Origin, REVISIONS_KEPT, Writer},
 };
 use crate::record::{
-    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, RecordError, Revision,
-    StoredCheckpoint, Verb, keys,
+    self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, Outcome, Override, Owner,
+    RecordError, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -112,8 +112,8 @@ impl Writer {
                     ops.push(Op::Delete(keys::grave(&key)));
                     staged.graves.insert(key.clone(), None);
                 }
-                if last > GENERATIONS_KEPT {
-                    ops.push(Op::Delete(keys::history(&key, last - GENERATIONS_KEPT)));
+                if let Some(before) = &before {
+                    ops.extend(outlived(before, &next));
                 }
                 next.revision = revision;
                 (key, before, Some(next))
@@ -125,8 +125,28 @@ impl Writer {
                 next.generation = before.generation;
                 next.revision = revision;
                 next.completed.clone_from(&before.completed);
+                next.probation.clone_from(&before.probation);
                 next.made.clone_from(&before.made);
                 (key, Some(before), Some(next))
+            }
+            Change::Judge { key, generation, outcome } => {
+                let Some(before) = self.current(staged, &key) else { return Ok(None) };
+                if before.generation != generation || before.on_probation().is_none() {
+                    return Ok(None);
+                }
+                let mut judged = (*before).clone();
+                if let Some(probation) = &mut judged.probation {
+                    probation.outcome = Some(outcome.clone());
+                }
+                match (outcome, self.healthy(&judged)?) {
+                    (Outcome::Failed(reason), Some(healthy)) => {
+                        ops.push(past(&judged, None)?);
+                        let next = put_back(judged, healthy, reason, made);
+                        ops.extend(outlived(&before, &next));
+                        (key, Some(before), Some(Desired { revision, ..next }))
+                    }
+                    _ => (key, Some(before), Some(judged)),
+                }
             }
             Change::Complete { key, generation, run, uptime } => {
                 let Some(before) = self.current(staged, &key) else { return Ok(None) };
@@ -146,6 +166,13 @@ impl Writer {
                 (key, Some(before), None)
             }
         }))
+    }
+
+    /// The last healthy generation before this one, if it is kept.
+    fn healthy(&self, of: &Desired) -> Result<Option<Desired>, StoreError> {
+        let Some(generation) = of.healthy else { return Ok(None) };
+        let found = self.store.get(&keys::history(&of.key(), generation))?;
+        Ok(found.map(|bytes| record::read(&bytes)).transpose()?)
     }
 
     /// Remembers a deleted key's generation, forgetting the oldest when there are too many.
@@ -208,6 +235,41 @@ impl Staged {
 fn made(origin: &Origin, revision: u64, time: u64) -> Made {
     let Origin { actor, verb, note } = origin.clone();
     Made { revision, time, actor, verb, note, other: record::Other::new() }
+}
+
+/// The removal of generations that are too old to be kept; never of the last healthy one.
+fn outlived(before: &Desired, next: &Desired) -> impl Iterator<Item = Op> {
+    let (key, healthy) = (next.key(), next.healthy);
+    let oldest = before.generation.checked_sub(GENERATIONS_KEPT).filter(|oldest| *oldest > 0);
+    // One that was kept for being healthy goes with the next that is.
+    let spared = before.healthy.filter(|spared| oldest.is_some_and(|oldest| *spared < oldest));
+    let gone = oldest.into_iter().chain(spared).filter(move |one| Some(*one) != healthy);
+    gone.map(move |generation| Op::Delete(keys::history(&key, generation)))
+}
+
+/// The record that lets a healthy generation follow one that failed. Over a file's stream it is an override.
+fn put_back(failed: Desired, healthy: Desired, reason: String, made: Option<Made>) -> Desired {
+    let (from, to, other) = (failed.generation, healthy.generation, record::Other::new());
+    let overridden = matches!(failed.owner, Owner::File { .. }).then(|| Override {
+        actor: ITSELF.into(),
+        at: record::now(),
+        reason: Some(format!("generation {from} failed its probation: {reason}")),
+        ..Override::default()
+    });
+    Desired {
+        text: healthy.text,
+        format: healthy.format,
+        chilled: healthy.chilled,
+        fingerprint: healthy.fingerprint,
+        overridden: overridden.or(failed.overridden),
+        run: Run { number: failed.run.number + 1, ..failed.run },
+        completed: None,
+        generation: from + 1,
+        made,
+        probation: None,
+        rolled_back: Some(RolledBack { from, to, reason, other }),
+        ..failed
+    }
 }
 
 /// Keeps what was desired.

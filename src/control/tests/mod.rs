@@ -4,13 +4,14 @@ mod checkpoints;
 mod damage;
 mod files;
 mod past;
+mod probation;
 mod reconcile;
 mod writes;
 
 use crate::{
     reconcile::Options,
     record::{Desired, Format, Key, Kind, fingerprint},
-    runtime::{BuildFailure, Builder, EndSignal, Ended, Prepared, Running, Start},
+    runtime::{BuildFailure, Builder, Counters, EndSignal, Ended, Link, Prepared, Running, Start},
     service::{Service, Submission, WriteOptions},
     status::{Phase, Status},
     store::committer::{Commits, Committer, Loaded, Origin},
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub(super) given: Mutex<HashMap<Key, HashMap<String, Arc<str>>>>,
     pub(super) checkpoints: Mutex<HashMap<Key, Positions>>,
     pub(super) sync_fails: Mutex<bool>,
+    pub(super) links: Mutex<Vec<Link>>,
+    pub(super) counters: Mutex<Counters>,
 }
 
 impl World {
@@ -120,6 +123,14 @@ struct FakeRunning {
 impl Running for FakeRunning {
     fn uses(&self) -> Vec<Key> {
         needed(&self.text)
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.world.links.lock().unwrap().clone()
+    }
+
+    fn counters(&self) -> Counters {
+        *self.world.counters.lock().unwrap()
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {

@@ -3,6 +3,7 @@
 #![allow(clippy::result_large_err, reason = "what is refused is an answer, made once a request")]
 
 mod answer;
+mod events;
 mod past;
 mod plan;
 mod query;
@@ -218,6 +219,7 @@ impl Streams {
             Endpoint::Revisions => self.revisions(request).await,
             Endpoint::Revision => self.revision(name(0), request).await,
             Endpoint::RevisionRestore => self.restore(name(0), request).await,
+            Endpoint::Events => self.events(request),
             Endpoint::Resources => self.resources(None, request).await,
             Endpoint::ResourcesOfType => self.resources(Some(name(0)), request).await,
             _ => Err(not_found()),

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_control::{
-    record::{Changed, Desired, Revision},
+    record::{Changed, Desired, Outcome, Revision},
     store::StoreError,
 };
 use weir_core::http::{Request, Response};
@@ -23,15 +23,23 @@ fn unreadable(error: &StoreError) -> Response {
 
 /// How a generation came and what became of it; the newest one is the first of its history.
 fn entry(past: &Desired, newest: bool) -> Value {
+    let failed = match past.probation.as_ref().and_then(|probation| probation.outcome.as_ref()) {
+        Some(Outcome::Failed(reason)) => Some(reason),
+        _ => None,
+    };
     let outcome = match (past.deleted.is_some() || !past.is_present(), newest) {
         (true, _) => "deleted",
         (false, true) => "running",
+        (false, false) if failed.is_some() => "rolled_back",
         (false, false) => "superseded",
     };
     let made = past.made.clone().unwrap_or_default();
     let time = if made.time > 0 { made.time } else { past.updated_at };
     let mut entry = json!({ "generation": past.generation, "revision": past.made_in(), "time": answer::time(time),
         "actor": made.actor, "verb": made.verb, "outcome": outcome });
+    if let Some(reason) = failed {
+        entry["reason"] = reason.as_str().into();
+    }
     if let Some(note) = made.note {
         entry["note"] = note.into();
     }

@@ -30,6 +30,7 @@ pub(crate) enum Endpoint {
     Revisions,
     Revision,
     RevisionRestore,
+    Events,
     Resources,
     ResourcesOfType,
     Resource,
@@ -61,6 +62,7 @@ impl Endpoint {
                 | Self::Revisions
                 | Self::Revision
                 | Self::RevisionRestore
+                | Self::Events
                 | Self::Resources
                 | Self::ResourcesOfType
         )
@@ -94,7 +96,7 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 27] = [
+pub(crate) static ROWS: [Row; 28] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
     row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
@@ -122,6 +124,7 @@ pub(crate) static ROWS: [Row; 27] = [
     row(Endpoint::Revisions, "/revisions", "GET what was changed, newest first."),
     row(Endpoint::Revision, "/revisions/{n}", "GET what one revision changed."),
     row(Endpoint::RevisionRestore, "/revisions/{n}/restore", "POST: Everything becomes what it was then."),
+    row(Endpoint::Events, "/events", "GET what happens as it happens, and what happened lately."),
     row(Endpoint::Resources, "/resources", "GET all resources, and who uses them."),
     row(Endpoint::ResourcesOfType, "/resources/{type}", "GET the resources of a type."),
     row(Endpoint::Resource, "/resources/{type}/{id}", RESOURCE),

@@ -42,7 +42,7 @@ pub(super) fn is_chilled(request: &Request) -> bool {
 }
 
 /// Parameters that every write takes.
-pub(super) const PARAMETERS: [&str; 5] = ["dry_run", "note", "timeout", "wait", "wait_timeout"];
+pub(super) const PARAMETERS: [&str; 6] = ["dry_run", "note", "probation", "timeout", "wait", "wait_timeout"];
 
 /// The parameters of a write.
 pub(super) fn options(request: &Request) -> Result<WriteOptions, Response> {
@@ -67,7 +67,8 @@ pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, 
         }
     };
     let origin = Origin { actor: "anonymous".into(), verb: verb.into(), note: query.note()? };
-    Ok(WriteOptions { origin, if_match, stop_timeout, wait, dry_run: query.flag("dry_run")? })
+    let (probation, dry_run) = (query.duration("probation")?, query.flag("dry_run")?);
+    Ok(WriteOptions { origin, if_match, stop_timeout, wait, probation, dry_run })
 }
 
 /// The answer to a write that was refused, in the reference's words.

@@ -1,7 +1,12 @@
 //! What the command line takes.
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+/// Reads a duration such as 30s.
+fn span(text: &str) -> Result<Duration, String> {
+    weir_core::duration::parse(text).map_err(|_| "it is not a duration such as 30s".into())
+}
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -140,6 +145,10 @@ pub(crate) struct StreamsArgs {
     /// Folder that remembers streams, resources and checkpoints; `none` keeps nothing.
     #[arg(long, value_name = "DIR", default_value = "./state")]
     pub(crate) state: String,
+    /// How long new generations of streams are on probation, such as 60s, unless a write says otherwise. One that
+    /// fails gives way to the last that was healthy.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = span)]
+    pub(crate) probation: Duration,
     /// Serves no control routes.
     #[arg(long)]
     pub(crate) no_api: bool,

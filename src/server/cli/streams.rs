@@ -49,6 +49,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         chilled: global.chilled,
         watch: args.watcher,
         api: !args.no_api,
+        probation: args.probation,
         prefix: args.prefix_stream_endpoints,
         state: (args.state != "none").then(|| PathBuf::from(&args.state)),
         lookup: Arc::new(lookup),

@@ -1,0 +1,46 @@
+//! Looks at what runs, once a second: connections come and go without anybody being told.
+
+use crate::{
+    reconcile::Shared,
+    record::{Key, Kind},
+    runtime::Running,
+    status::Phase,
+    table::{Slot, ask},
+};
+use std::{sync::Arc, time::Duration};
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Looks at all streams until it is dropped.
+    pub(crate) async fn supervise(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            for (key, slot) in self.table().slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream) {
+                self.look_at_links(key, slot);
+            }
+            self.judge_trials().await;
+        }
+    }
+
+    /// Tells of a connection that was lost, or is there again.
+    fn look_at_links(&self, key: &Key, slot: &mut Slot) {
+        let Some(live) = slot.live.as_ref().filter(|_| slot.phase == Phase::Running) else { return };
+        let is_down = !ask(Some(&live.running), Running::down).is_empty();
+        if is_down || slot.told == Phase::Degraded {
+            let before = slot.told;
+            self.tell_phase(key, slot);
+            match (before, slot.told) {
+                (Phase::Degraded, Phase::Running) => tracing::info!(%key, "all is connected again"),
+                (before, Phase::Degraded) if before != Phase::Degraded => {
+                    let reason = slot.view(key, false).status.reason;
+                    tracing::warn!(%key, reason, "runs, but not connected");
+                }
+                _ => {}
+            }
+        }
+    }
+}
