@@ -14,6 +14,14 @@ pub static HTTP: &[Field] = &[
     Field::bool("debug_endpoints", "Whether to serve paths for debugging.").default("false"),
     Field::string("cert_file", "A certificate file, for TLS.").default("''").advanced(),
     Field::string("key_file", "The certificate's key file.").default("''").advanced(),
+    Field::string("client_ca_file", "Certificates in PEM: who calls must show one that they vouch for.")
+        .optional()
+        .advanced(),
+    Field::string("auth", "Who may use the control routes: `name, sha256 of the token in hex, scopes`.")
+        .list()
+        .optional()
+        .advanced()
+        .secret(),
     Field::object("cors", "Which other origins may call.", CORS).advanced(),
     Field::object("basic_auth", "Who may call.", BASIC_AUTH).advanced(),
 ];

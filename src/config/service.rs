@@ -41,6 +41,12 @@ pub struct Http {
     pub cert_file: String,
     /// Its key file.
     pub key_file: String,
+    /// Certificates that vouch for who calls; empty for anyone.
+    #[serde(default)]
+    pub client_ca_file: String,
+    /// Lines of tokens.
+    #[serde(default)]
+    pub auth: Vec<String>,
     /// Which other origins may call.
     pub cors: Cors,
     /// Who may call.

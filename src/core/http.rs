@@ -25,8 +25,78 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The peer's address without the port, if known.
     pub remote: Option<String>,
+    /// Who sent it.
+    pub caller: Caller,
     /// The body.
     pub body: Bytes,
+}
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// See what runs and what should, without secrets.
+    Read,
+    /// Change it, and see it as written.
+    Write,
+    /// See messages pass.
+    Tap,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Tap, Self::Admin];
+
+    /// Its name in lists of tokens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Tap => "tap",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// Who sent a request, as far as the server knows.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The name of a token or user.
+    pub name: Arc<str>,
+    /// What they may do.
+    pub scopes: Arc<[Scope]>,
+}
+
+impl Caller {
+    /// The name of those who are not known.
+    pub const ANONYMOUS: &str = "anonymous";
+
+    /// One who may do everything.
+    pub fn everything(name: &str) -> Self {
+        Self { name: name.into(), scopes: Arc::new([Scope::Admin]) }
+    }
+
+    /// Whether they may do this. Who may change things may read them.
+    pub fn may(&self, scope: Scope) -> bool {
+        let allowed = |held: &Scope| match held {
+            Scope::Admin => true,
+            Scope::Write => matches!(scope, Scope::Write | Scope::Read),
+            held => *held == scope,
+        };
+        self.scopes.iter().any(allowed)
+    }
+}
+
+impl Default for Caller {
+    /// Somebody who may do nothing that is guarded.
+    fn default() -> Self {
+        Self { name: Self::ANONYMOUS.into(), scopes: Arc::new([]) }
+    }
 }
 
 /// An answer.

@@ -5,7 +5,7 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
 use serde::Deserialize;
@@ -246,17 +246,35 @@ fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, BuildErr
     CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| failed(&error))
 }
 
-/// A server's TLS, of files in PEM.
-pub(crate) fn server(certificate: &str, key: &str) -> Result<ServerConfig, BuildError> {
+/// A server's TLS, of files in PEM. With `clients`, who calls must show a certificate that one in that file vouches for.
+pub(crate) fn server(
+    certificate: &str,
+    key: &str,
+    clients: Option<&str>,
+) -> Result<ServerConfig, BuildError> {
     let files = CertificateFiles::new(certificate, key)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| failed(&error))?;
-    Ok(builder.with_no_client_auth().with_cert_resolver(Arc::new(files)))
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(certificates(&read(path, "client_ca_file")?, "client_ca_file")?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            let verifier = verifier.map_err(|error| BuildError::new(format!("client_ca_file: {error}")))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    Ok(builder.with_cert_resolver(Arc::new(files)))
 }
 
-/// The TLS of an HTTP server, of files in PEM.
-pub fn http_server(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, BuildError> {
-    let mut config = server(certificate, key)?;
+/// The TLS of an HTTP server, as [`server`].
+pub fn http_server(
+    certificate: &str,
+    key: &str,
+    clients: Option<&str>,
+) -> Result<Arc<ServerConfig>, BuildError> {
+    let mut config = server(certificate, key, clients)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -2,7 +2,7 @@
 //! signal comes.
 
 use crate::{
-    api::{App, Debug, MetricsForm, Settings, Streams, Subject, reserved},
+    api::{App, Debug, Face, MetricsForm, Settings, Shown, Streams, Subject, reserved},
     files::Sources,
     http::{Host, Limits, Server, auth, cors, listener},
     resource_files::{Own, ResourceFiles},
@@ -73,6 +73,33 @@ pub(crate) struct Parts {
     pub(crate) state: Option<PathBuf>,
     /// Looks variables up.
     pub(crate) lookup: Lookup,
+    /// Who may reach the control routes.
+    pub(crate) access: Access,
+}
+
+/// Who may reach the control routes, and where.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    /// A file of tokens beside those of `http.auth`.
+    pub(crate) auth_file: Option<String>,
+    /// An address of their own.
+    pub(crate) control_address: Option<String>,
+    /// Whether everyone may, from anywhere, unless names or tokens are asked for.
+    pub(crate) insecure: bool,
+}
+
+/// Binds every address that is asked for, with what is served there.
+fn listeners(http: &Http, access: &Access) -> Result<Vec<(TcpListener, Face)>, String> {
+    let (own, apart) = (http.enabled.then_some(&http.address), access.control_address.as_ref());
+    let wanted = [(own, apart.is_none(), true), (apart, true, false)];
+    let wanted =
+        wanted.into_iter().filter_map(|(address, controls, streams)| Some((address?, controls, streams)));
+    let bound = wanted.map(|(address, controls, streams)| {
+        let socket = listener::bind(address).map_err(|error| error.to_string())?;
+        let loopback = socket.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        Ok((socket, Face { controls, streams, trusting: loopback || access.insecure }))
+    });
+    bound.collect()
 }
 
 /// The settings of the API that a config stands for.
@@ -82,11 +109,12 @@ pub(crate) fn settings(
     shown: &Node,
     api: bool,
     registry: &Registry,
+    auth_file: Option<&str>,
 ) -> Result<Settings, String> {
     let http = &config.http;
     let basic = &http.basic_auth;
-    let auth = if basic.enabled {
-        Some(auth::BasicAuth::new(&auth::Settings {
+    let basic = if basic.enabled {
+        Some(auth::BasicAuth::new(&auth::BasicSettings {
             realm: basic.realm.clone(),
             username: basic.username.clone(),
             password_hash: basic.password_hash.clone(),
@@ -96,6 +124,9 @@ pub(crate) fn settings(
     } else {
         None
     };
+    let tokens = (auth_file.is_some() || !http.auth.is_empty())
+        .then(|| auth::Tokens::new(&http.auth, auth_file))
+        .transpose()?;
     let metrics = match config.metrics.entries().map(|(name, _)| name).find(|name| *name != "mapping") {
         Some("json_api") => MetricsForm::Json,
         Some("none" | "logger" | "statsd" | "influxdb") => MetricsForm::None,
@@ -108,8 +139,7 @@ pub(crate) fn settings(
         root_path: http.root_path.clone(),
         api,
         cors: cors::Rules::new(http.cors.enabled, &http.cors.allowed_origins)?,
-        guarded: auth.is_none(),
-        auth,
+        guard: auth::Guard::new(basic, tokens),
         metrics,
         metrics_listed: written.get("metrics").is_some(),
         debug: http.debug_endpoints.then(|| Debug(shown.clone())),
@@ -119,12 +149,17 @@ pub(crate) fn settings(
 /// The TLS of the service's own listener, if it is configured; its certificates are read again when they change.
 pub(crate) fn own_tls(http: &Http) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
     match (http.cert_file.as_str(), http.key_file.as_str()) {
+        ("", "") if !http.client_ca_file.is_empty() => {
+            Err("http.client_ca_file takes http.cert_file and http.key_file".into())
+        }
         ("", "") => Ok(None),
         (certificate, key) if certificate.is_empty() || key.is_empty() => {
             Err("http.cert_file and http.key_file must be set together, or not at all".into())
         }
         (certificate, key) => {
-            weir_io::tls::http_server(certificate, key).map(Some).map_err(|error| format!("http.{error}"))
+            let clients = Some(http.client_ca_file.as_str()).filter(|path| !path.is_empty());
+            let tls = weir_io::tls::http_server(certificate, key, clients);
+            tls.map(Some).map_err(|error| format!("http.{error}"))
         }
     }
 }
@@ -132,14 +167,16 @@ pub(crate) fn own_tls(http: &Http) -> Result<Option<Arc<rustls::ServerConfig>>, 
 /// A listener for an app; its real address is logged.
 pub(crate) fn serve(
     app: Arc<App>,
+    face: Face,
     socket: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     runtime: &Handle,
 ) -> Result<Server, String> {
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let server = Server::start(socket, app, Limits::default(), tls, runtime)
+    let server = Server::start(socket, Arc::new(Shown { app, face }), Limits::default(), tls, runtime)
         .map_err(|error| format!("the HTTP server cannot start: {error}"))?;
-    tracing::info!("Listening for HTTP requests at: {scheme}://{}", server.address());
+    let what = if face.streams { "HTTP" } else { "control" };
+    tracing::info!("Listening for {what} requests at: {scheme}://{}", server.address());
     Ok(server)
 }
 
@@ -181,13 +218,11 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
         path: parts.config_path.clone().unwrap_or_else(|| "the service config".into()),
     };
     let resources = ResourceFiles::new(own, &parts.resource_files, parts.chilled)?;
-    let settings = settings(&parts.config, &parts.written, &parts.shown, parts.api, &parts.registry)?;
+    let auth_file = parts.access.auth_file.as_deref();
+    let settings =
+        settings(&parts.config, &parts.written, &parts.shown, parts.api, &parts.registry, auth_file)?;
     let tls = own_tls(&parts.config.http)?;
-    let socket = if parts.config.http.enabled {
-        Some(listener::bind(&parts.config.http.address).map_err(|error| error.to_string())?)
-    } else {
-        None
-    };
+    let sockets = listeners(&parts.config.http, &parts.access)?;
     raise_limits();
     let threads = |error: std::io::Error| format!("threads cannot be started: {error}");
     let data = tokio::runtime::Builder::new_multi_thread()
@@ -206,7 +241,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
     let ended = control.block_on(until_signal(
         parts,
         settings,
-        (socket, tls),
+        (sockets, tls),
         (resources, files),
         data.handle(),
         &committer,
@@ -219,8 +254,8 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
 
 async fn until_signal(
     parts: &Parts,
-    mut settings: Settings,
-    (socket, tls): (Option<TcpListener>, Option<Arc<rustls::ServerConfig>>),
+    settings: Settings,
+    (sockets, tls): (Vec<(TcpListener, Face)>, Option<Arc<rustls::ServerConfig>>),
     (mut resources, mut files): (ResourceFiles, StreamFiles),
     data: &Handle,
     committer: &Committer,
@@ -247,12 +282,12 @@ async fn until_signal(
         taken.unwrap_or_else(|error| tracing::error!("{error}"));
     }
     service.boot_streams();
-    let loopback =
-        socket.as_ref().and_then(|socket| socket.local_addr().ok()).is_none_or(|at| at.ip().is_loopback());
-    settings.guarded = settings.guarded && !loopback;
     let watched = streams.clone();
     let app = Arc::new(App::new(engine, host, Subject::Streams(streams), settings));
-    let server = socket.map(|socket| serve(Arc::clone(&app), socket, tls, &Handle::current())).transpose()?;
+    let servers = sockets
+        .into_iter()
+        .map(|(socket, face)| serve(Arc::clone(&app), face, socket, tls.clone(), &Handle::current()));
+    let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
     let watching = async {
         if parts.watch {
             watch(&watched, resources, files).await;
@@ -284,7 +319,7 @@ async fn until_signal(
         }
     }
     exporter.end(&app).await;
-    if let Some(server) = server {
+    for server in servers {
         server.stop(LAST_ANSWERS).await;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::behaviour::{ANY_PORT, refused};
 use crate::harness::{ENDLESS, PATIENCE, Process, Server, Setup, WEIR, eventually, idle_stream, signal};
 use crate::survival::mark_of;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -104,20 +104,31 @@ fn without_a_state_folder_nothing_is_kept_and_that_is_said() {
 }
 
 /// A certificate of its own in two files; gives back its bytes.
-fn certificate(folder: &Path) -> CertificateDer<'static> {
+pub(crate) fn certificate(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     made.cert.der().clone()
 }
 
+/// What a client shows of itself: its certificates and the key of the first.
+pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 /// Asks over TLS, believing one certificate alone.
-fn ask(address: SocketAddr, believed: &CertificateDer<'static>) -> std::io::Result<String> {
+pub(crate) fn ask(
+    address: SocketAddr,
+    believed: &CertificateDer<'static>,
+    shown: Option<Shown>,
+) -> std::io::Result<String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(believed.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+    let config = config.unwrap().with_root_certificates(roots);
+    let config = match shown {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
+    };
     let name = ServerName::try_from("localhost").unwrap();
     let session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect(address)?;
@@ -136,18 +147,18 @@ fn certificates_are_renewed_without_a_restart() {
     let config = "http:\n  address: 127.0.0.1:0\n  cert_file: cert.pem\n  key_file: key.pem\n".to_owned();
     let server = Server::inside(place, Setup { own_http: Some(config), ..Setup::default() });
     let address = server.address();
-    assert!(ask(address, &first).unwrap().ends_with("pong"));
+    assert!(ask(address, &first, None).unwrap().ends_with("pong"));
     // A key that does not fit is half of a renewal: the old pair serves.
     let (old_key, old_cert) = (server.read("key.pem"), server.read("cert.pem"));
     let second = certificate(&server.path(""));
     let new_cert = server.read("cert.pem");
     server.write("cert.pem", &old_cert);
     std::thread::sleep(Duration::from_millis(1200));
-    assert!(ask(address, &first).unwrap().ends_with("pong"));
-    assert!(ask(address, &second).is_err());
+    assert!(ask(address, &first, None).unwrap().ends_with("pong"));
+    assert!(ask(address, &second, None).is_err());
     server.write("cert.pem", &new_cert);
-    eventually("the new certificate is shown", PATIENCE, || ask(address, &second).ok());
-    assert!(ask(address, &first).is_err());
+    eventually("the new certificate is shown", PATIENCE, || ask(address, &second, None).ok());
+    assert!(ask(address, &first, None).is_err());
     drop(old_key);
     for (files, part) in
         [("cert_file: cert.pem", "together"), ("cert_file: no.pem\n  key_file: key.pem", "no.pem")]

@@ -6,12 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 #![expect(clippy::disallowed_types, reason = "the program under test runs by the real clock")]
 
+mod access;
 mod alone;
 mod behaviour;
 mod buffer;
 mod chaos;
 mod contract;
 mod control;
+mod ctl;
 mod durability;
 mod dynamic;
 mod exports;

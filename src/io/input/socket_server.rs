@@ -171,7 +171,7 @@ fn acceptor(config: Option<&TlsServerConfig>) -> Result<TlsAcceptor, BuildError>
     let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) else {
         return Err(BuildError::new("both cert_file and key_file must be set"));
     };
-    Ok(TlsAcceptor::from(Arc::new(tls::server(certificate, key)?)))
+    Ok(TlsAcceptor::from(Arc::new(tls::server(certificate, key, None)?)))
 }
 
 struct SocketServer {

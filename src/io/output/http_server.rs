@@ -364,6 +364,7 @@ mod tests {
             query: String::new(),
             headers: HeaderMap::new(),
             remote: None,
+            caller: weir_core::http::Caller::default(),
             body: Bytes::new(),
         }
     }

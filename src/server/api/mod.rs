@@ -22,17 +22,16 @@ pub(crate) use service::{Debug, groups};
 pub(crate) use submit::{Refusal, Text};
 
 use crate::{
-    http::{Host, Site, auth::BasicAuth, bad_request, cors, not_found, path::Path},
+    http::{Host, Site, auth::Guard, bad_request, cors, not_found, path::Path},
     runtime::{Lookup, Runtime},
     telemetry::{form::Form, renames::Renames},
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::StatusCode;
 use routes::Endpoint;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 use weir_control::{record::Wanted, service::Service};
-use weir_core::http::{Request, Response};
+use weir_core::http::{Request, Response, Scope};
 use weir_engine::Engine;
 
 /// In what form metrics are served.
@@ -55,7 +54,7 @@ pub(crate) struct Settings {
     /// Origins that may ask.
     pub(crate) cors: cors::Rules,
     /// Who may pass.
-    pub(crate) auth: Option<BasicAuth>,
+    pub(crate) guard: Guard,
     /// The form of `/metrics` and `/stats`.
     pub(crate) metrics: MetricsForm,
     /// What metrics are called.
@@ -66,8 +65,6 @@ pub(crate) struct Settings {
     pub(crate) metrics_listed: bool,
     /// The config for `/debug/config`, if it is served.
     pub(crate) debug: Option<Debug>,
-    /// Whether control routes only serve peers on this machine.
-    pub(crate) guarded: bool,
 }
 
 /// Streams that are kept by the control plane.
@@ -130,37 +127,20 @@ impl App {
         here.then_some((endpoint, variables))
     }
 
-    /// Whether a request comes from where all may be known and changed.
-    fn is_trusted(&self, request: &Request) -> bool {
-        let peer = request.remote.as_deref().and_then(|peer| peer.parse::<IpAddr>().ok());
-        !self.settings.guarded || peer.is_some_and(|peer| peer.to_canonical().is_loopback())
-    }
-
-    /// Whether this request may use a control route.
-    fn refuse_peer(&self, is_control: bool, request: &Request) -> Option<Response> {
-        if !is_control || self.is_trusted(request) {
+    async fn route(&self, face: Face, path: &Path, request: &mut Option<Request>) -> Option<Response> {
+        let own = self.own_route(path).filter(|(endpoint, _)| face.controls || !endpoint.is_control());
+        let streams = face.streams && self.host.knows(path);
+        if own.is_none() && !streams {
             return None;
         }
-        let text = "Error: streams and resources can only be changed from this machine while http.basic_auth is off: \
-            enable it in the service config, or bind http.address to a loopback address";
-        Some(Response::error(StatusCode::FORBIDDEN, text))
-    }
-
-    async fn route(&self, path: &Path, request: &mut Option<Request>) -> Option<Response> {
-        let own = self.own_route(path);
-        if own.is_none() && !self.host.knows(path) {
-            return None;
-        }
-        let asked = request.as_ref()?;
-        if let Some(auth) = &self.settings.auth
-            && let Some(refused) = auth.refuse(&asked.headers).await
-        {
-            return Some(refused);
-        }
-        let is_control =
-            own.as_ref().map_or_else(|| self.host.is_control(path), |(endpoint, _)| endpoint.is_control());
-        if let Some(refused) = self.refuse_peer(is_control, asked) {
-            return Some(refused);
+        let asked = request.as_mut()?;
+        let needs = match &own {
+            Some((endpoint, _)) => endpoint.scope(&asked.method),
+            None => self.host.is_control(path).then_some(Scope::Write),
+        };
+        match self.settings.guard.admit(asked, needs, face.trusting).await {
+            Ok(caller) => asked.caller = caller,
+            Err(refused) => return Some(refused),
         }
         let Some((endpoint, variables)) = own else {
             return self.host.answer(path, request.take()?).await;
@@ -172,7 +152,7 @@ impl App {
         let name = |index: usize| variables.get(index).map_or("", String::as_str);
         match (endpoint, &self.subject) {
             (Endpoint::Ping, _) => answer::text("pong"),
-            (Endpoint::Livez, _) => service::alive(&self.subject, self.is_trusted(&request)),
+            (Endpoint::Livez, _) => service::alive(&self.subject, request.caller.may(Scope::Read)),
             (Endpoint::Version, _) => service::version(),
             (Endpoint::Endpoints, _) => service::endpoints(self).await,
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
@@ -232,29 +212,49 @@ fn either(answer: Result<Response, Response>) -> Response {
     answer.unwrap_or_else(|refused| refused)
 }
 
+/// What one listener serves of an app.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Face {
+    /// What is about streams and resources.
+    pub(crate) controls: bool,
+    /// What streams serve.
+    pub(crate) streams: bool,
+    /// Whether everyone who gets here may do everything, unless names or tokens are asked for.
+    pub(crate) trusting: bool,
+}
+
+/// An app as one listener shows it.
+pub(crate) struct Shown {
+    /// The app.
+    pub(crate) app: Arc<App>,
+    /// How it is shown.
+    pub(crate) face: Face,
+}
+
 #[async_trait]
-impl Site for App {
+impl Site for Shown {
     async fn answer(&self, request: Request) -> Response {
-        if let Some(preflight) = self.settings.cors.preflight(&request) {
+        let app = &self.app;
+        if let Some(preflight) = app.settings.cors.preflight(&request) {
             return preflight;
         }
-        let headers = self.settings.cors.is_on().then(|| request.headers.clone());
+        let headers = app.settings.cors.is_on().then(|| request.headers.clone());
         let mut response = match Path::parse(&request.path) {
             Err(_) => bad_request(),
             Ok(None) => not_found(),
             Ok(Some(path)) => {
                 let mut request = Some(request);
-                let mut response = self.route(&path, &mut request).await;
+                let mut response = app.route(self.face, &path, &mut request).await;
                 if response.is_none()
-                    && let Some(below) = path.below(&self.root)
+                    && let Some(below) = path.below(&app.root)
                 {
-                    response = self.route(&below, &mut request).await;
+                    response = app.route(self.face, &below, &mut request).await;
                 }
                 response.unwrap_or_else(not_found)
             }
         };
         if let Some(headers) = headers {
-            self.settings.cors.mark(&headers, &mut response);
+            app.settings.cors.mark(&headers, &mut response);
         }
         response
     }

@@ -1,8 +1,10 @@
 //! The table of the server's own routes: what matches a request also says what there is.
 
 use crate::http::path::{Path, Pattern};
+use http::Method;
 use std::sync::LazyLock;
 use weir_control::record::Key;
+use weir_core::http::Scope;
 
 /// One route of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,18 @@ impl Endpoint {
     /// Whether it reads or changes what should run.
     pub(crate) fn is_control(self) -> bool {
         self.is_api() || matches!(self, Self::DebugJson | Self::DebugYaml)
+    }
+
+    /// What a caller must be allowed to.
+    pub(crate) fn scope(self, method: &Method) -> Option<Scope> {
+        match self {
+            Self::DebugJson | Self::DebugYaml => Some(Scope::Admin),
+            // A plan changes nothing.
+            Self::Plan => Some(Scope::Read),
+            other if !other.is_api() => None,
+            _ if matches!(*method, Method::GET | Method::HEAD) => Some(Scope::Read),
+            _ => Some(Scope::Write),
+        }
     }
 
     /// Whether it is about streams and resources.

@@ -66,7 +66,7 @@ pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, 
             return Err(answer::refusal(StatusCode::BAD_REQUEST, &text));
         }
     };
-    let origin = Origin { actor: "anonymous".into(), verb: verb.into(), note: query.note()? };
+    let origin = Origin { actor: request.caller.name.to_string(), verb: verb.into(), note: query.note()? };
     let (probation, dry_run) = (query.duration("probation")?, query.flag("dry_run")?);
     Ok(WriteOptions { origin, if_match, stop_timeout, wait, probation, dry_run })
 }

@@ -1,5 +1,6 @@
 //! What the command line takes.
 
+use super::ctl::CtlArgs;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -69,6 +70,11 @@ pub(crate) enum Command {
     /// Serves many streams, kept over the Streams API and in files.
     #[command(after_help = "Example:\n  weir streams --watcher -o service.yaml ./streams")]
     Streams(StreamsArgs),
+    /// Sees and changes what a running server does.
+    #[command(
+        after_help = "Exit codes: 0 done, 1 refused, 2 no server, 3 not in time, 4 it differs.\n\nExamples:\n  weir ctl get\n  weir ctl apply -f ./streams --dry-run\n  weir ctl wait orders --for running"
+    )]
+    Ctl(CtlArgs),
     /// Says what is wrong with configs; exits with 1 if anything is.
     #[command(after_help = "Example:\n  weir lint --labels ./configs/... README.md")]
     Lint(LintArgs),
@@ -158,6 +164,16 @@ pub(crate) struct StreamsArgs {
     /// Watches the files and folders for changes.
     #[arg(short, long)]
     pub(crate) watcher: bool,
+    /// A file of who may use the control routes, a line each: `name, sha256 of the token in hex, scopes`, the scopes of
+    /// `read write tap admin`. It is read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth_file: Option<String>,
+    /// Serves the control routes at this address only, apart from what streams serve.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) control_address: Option<String>,
+    /// Lets everyone who reaches the server change what runs, although nobody is asked for a token.
+    #[arg(long)]
+    pub(crate) insecure: bool,
     #[command(flatten)]
     pub(crate) extra: Extra,
 }

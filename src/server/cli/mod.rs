@@ -3,6 +3,7 @@
 mod args;
 mod blobl;
 mod create;
+mod ctl;
 mod difference;
 mod echo;
 mod environment;
@@ -56,6 +57,7 @@ fn perform(cli: Cli, further: &[Table]) -> Result<ExitCode, String> {
     match cli.command {
         Command::Run(args) => run::run(&global, &args, registry(&args.extra.templates)?),
         Command::Streams(args) => streams::run(&global, &args, registry(&args.extra.templates)?),
+        Command::Ctl(args) => ctl::ctl(args),
         Command::Lint(args) => {
             let variables = Variables::read(&global.env_file)?;
             let registry = registry(&args.extra.templates)?;

@@ -7,7 +7,7 @@ use super::{
     source::{assignments, failed, read, report},
 };
 use crate::{
-    api::{App, Subject, reserved},
+    api::{App, Face, Subject, reserved},
     http::{Host, Server, listener},
     resource_files::{self, Places},
     serve::{own_tls, raise_limits, serve, settings, signal},
@@ -162,7 +162,7 @@ async fn until_end(
     let mut claims = host.claims("");
     let view = Arc::new(ArcSwap::from_pointee(built.view().clone()));
     let shown = normalise(node, sections::SERVICE, &started.registry).map_err(|error| error.to_string())?;
-    let settings = settings(service, node, &shown, false, &started.registry)?;
+    let settings = settings(service, node, &shown, false, &started.registry, None)?;
     let mut exporter = Exporter::new(&service.metrics, &started.registry)?;
     let subject = Subject::Single(Arc::clone(&view));
     let app = Arc::new(App::new(Arc::clone(&engine), host.clone(), subject, settings));
@@ -220,7 +220,8 @@ async fn signal_again() {
 fn http(app: &Arc<App>, config: &Http) -> Option<Server> {
     let served = own_tls(config).and_then(|tls| {
         let socket = listener::bind(&config.address).map_err(|error| error.to_string())?;
-        serve(Arc::clone(app), socket, tls, &Handle::current())
+        let face = Face { controls: true, streams: true, trusting: false };
+        serve(Arc::clone(app), face, socket, tls, &Handle::current())
     });
     served.map_err(|error| tracing::error!("HTTP server error: {error}")).ok()
 }

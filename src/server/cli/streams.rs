@@ -8,7 +8,7 @@ use super::{
     walk::text,
 };
 use crate::{
-    serve::{Parts, run as serve},
+    serve::{Access, Parts, run as serve},
     telemetry::start::start,
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -53,6 +53,11 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         prefix: args.prefix_stream_endpoints,
         state: (args.state != "none").then(|| PathBuf::from(&args.state)),
         lookup: Arc::new(lookup),
+        access: Access {
+            auth_file: args.auth_file.clone(),
+            control_address: args.control_address.clone(),
+            insecure: args.insecure,
+        },
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -99,6 +99,7 @@ mod tests {
             query: String::new(),
             headers,
             remote: None,
+            caller: weir_core::http::Caller::default(),
             body: Bytes::new(),
         })
     }

@@ -200,7 +200,8 @@ impl Inner {
         if state.own.contains_key(&listener.address) {
             return Ok(());
         }
-        let tls = listener.tls.as_ref().map(|(certificate, key)| weir_io::tls::http_server(certificate, key));
+        let tls =
+            listener.tls.as_ref().map(|(certificate, key)| weir_io::tls::http_server(certificate, key, None));
         let tls = tls.transpose().map_err(|error| Error::failed(error.to_string()))?;
         let Some(runtime) = self.runtime.get() else {
             return Err(Error::failed(format!(
@@ -344,6 +345,7 @@ mod tests {
             query: String::new(),
             headers: HeaderMap::new(),
             remote: None,
+            caller: weir_core::http::Caller::default(),
             body: Bytes::new(),
         }
     }

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::path::FullPath};
-use weir_core::http::{Body, Request, Response, Takeover};
+use weir_core::http::{Body, Caller, Request, Response, Takeover};
 
 /// Bytes that one permit of [`Bodies`] stands for.
 const UNIT: usize = 64 << 10;
@@ -168,9 +168,9 @@ where
     };
     let remote = peer.map(|Peer(address)| address.ip().to_string());
     let path = path.as_str().to_owned();
-    let response =
-        site.answer(Request { method, path, variables: Vec::new(), query, headers, remote, body }).await;
-    to_http(response)
+    let (variables, caller) = (Vec::new(), Caller::default());
+    let request = Request { method, path, variables, query, headers, remote, caller, body };
+    to_http(site.answer(request).await)
 }
 
 fn too_large(limits: Limits) -> String {

@@ -313,6 +313,7 @@ mod tests {
             query: String::new(),
             headers: HeaderMap::new(),
             remote: None,
+            caller: weir_core::http::Caller::default(),
             body: Bytes::from_static(body.as_bytes()),
         }
     }

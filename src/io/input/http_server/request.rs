@@ -139,6 +139,7 @@ mod tests {
             query: query.into(),
             headers: map,
             remote: Some("127.0.0.1".into()),
+            caller: weir_core::http::Caller::default(),
             body: Bytes::from_static(body.as_bytes()),
         }
     }

@@ -1,5 +1,6 @@
-//! Basic authentication of the service's `http.basic_auth`.
+//! Basic authentication: the one user of `http.basic_auth`.
 
+use super::same;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -101,7 +102,13 @@ impl BasicAuth {
         }
     }
 
-    fn challenge(&self) -> Response {
+    /// The one user's name.
+    pub(super) fn username(&self) -> &str {
+        &self.0.username
+    }
+
+    /// Asks for a name and a password.
+    pub(super) fn challenge(&self) -> Response {
         let mut response = Response::error(StatusCode::UNAUTHORIZED, "Unauthorized");
         response.headers.insert(header::WWW_AUTHENTICATE, self.0.challenge.clone());
         response
@@ -139,11 +146,6 @@ fn credentials(header: &[u8]) -> Option<(String, String)> {
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (username, password) = decoded.split_once(':')?;
     Some((username.to_owned(), password.to_owned()))
-}
-
-/// Compares without telling by time where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
