@@ -22,6 +22,7 @@ mod fields;
 mod harness;
 mod hostile;
 mod http;
+mod openapi;
 mod places;
 mod readme;
 mod recorded;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod events;
+mod openapi;
 mod past;
 mod plan;
 mod query;
@@ -110,21 +111,25 @@ impl App {
     fn own_route(&self, path: &Path) -> Option<(Endpoint, Vec<String>)> {
         let (endpoint, variables) =
             routes::find(path).filter(|(endpoint, _)| !endpoint.is_added() || !self.host.knows(path))?;
-        let here = match endpoint {
-            Endpoint::Ping | Endpoint::Livez | Endpoint::Version | Endpoint::Endpoints | Endpoint::Ready => {
-                true
+        let here = match (endpoint, &self.subject) {
+            (Endpoint::StreamReady, Subject::Streams(streams)) => {
+                variables.first().is_some_and(|id| streams.service.view(&routes::stream(id)).is_some())
             }
-            Endpoint::Metrics => self.settings.metrics != MetricsForm::None,
-            Endpoint::DebugJson | Endpoint::DebugYaml => self.settings.debug.is_some(),
-            Endpoint::StreamReady => match &self.subject {
-                Subject::Streams(streams) => {
-                    variables.first().is_some_and(|id| streams.service.view(&routes::stream(id)).is_some())
-                }
-                Subject::Single(_) => false,
-            },
-            _ => self.settings.api && matches!(self.subject, Subject::Streams(_)),
+            (endpoint, _) => self.serves(endpoint),
         };
         here.then_some((endpoint, variables))
+    }
+
+    /// Whether a route is there at all, by the settings.
+    fn serves(&self, endpoint: Endpoint) -> bool {
+        let streams = matches!(self.subject, Subject::Streams(_));
+        match endpoint {
+            Endpoint::Metrics => self.settings.metrics != MetricsForm::None,
+            Endpoint::DebugJson | Endpoint::DebugYaml => self.settings.debug.is_some(),
+            Endpoint::StreamReady => streams,
+            other if other.is_api() => self.settings.api && streams,
+            _ => true,
+        }
     }
 
     async fn route(&self, face: Face, path: &Path, request: &mut Option<Request>) -> Option<Response> {
@@ -155,6 +160,7 @@ impl App {
             (Endpoint::Livez, _) => service::alive(&self.subject, request.caller.may(Scope::Read)),
             (Endpoint::Version, _) => service::version(),
             (Endpoint::Endpoints, _) => service::endpoints(self).await,
+            (Endpoint::OpenApi, _) => openapi::document(|endpoint| self.serves(endpoint)),
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
             (Endpoint::Ready, Subject::Single(single)) => service::single_ready(&single.load()),
             (Endpoint::Metrics, _) => service::metrics(self),

@@ -13,6 +13,7 @@ pub(crate) enum Endpoint {
     Livez,
     Version,
     Endpoints,
+    OpenApi,
     Ready,
     Metrics,
     DebugJson,
@@ -58,14 +59,16 @@ impl Endpoint {
 
     /// Whether it is about streams and resources.
     pub(crate) fn is_api(self) -> bool {
-        matches!(self, Self::Streams | Self::Stream | Self::StreamStats | Self::Resource) || self.is_added()
+        matches!(self, Self::Streams | Self::Stream | Self::StreamStats | Self::Resource)
+            || self.is_added() && self != Self::OpenApi
     }
 
     /// Whether the reference has no such path: it is not in `/endpoints`, and a stream's own path goes before it.
     pub(crate) fn is_added(self) -> bool {
         matches!(
             self,
-            Self::StreamStatus
+            Self::OpenApi
+                | Self::StreamStatus
                 | Self::StreamHistory
                 | Self::StreamDiff
                 | Self::StreamRollback
@@ -110,11 +113,12 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 28] = [
+pub(crate) static ROWS: [Row; 29] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
     row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
     row(Endpoint::Endpoints, "/endpoints", "Returns this map of endpoints."),
+    row(Endpoint::OpenApi, "/openapi.json", "GET all of this as OpenAPI 3.1."),
     row(Endpoint::Ready, "/ready", READY),
     row(Endpoint::Metrics, "/metrics", METRICS),
     row(Endpoint::Metrics, "/stats", METRICS),

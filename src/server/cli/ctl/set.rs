@@ -9,7 +9,11 @@ use crate::files::{Sources, first_of_each, read};
 use http::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
-use weir_config::{Node, tokens::Tokens, write::to_yaml};
+use weir_config::{
+    Node,
+    tokens::{self, Tokens},
+    write::to_yaml,
+};
 use weir_core::yaml;
 
 /// How a set is applied.
@@ -54,16 +58,25 @@ fn streams(paths: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     files.into_iter().map(|file| Ok((file.id, text(&file.path)?))).collect()
 }
 
-/// All in one text, variables as they are written.
+/// All in one text; each keeps its own lines where these say the same below its id.
 fn whole(streams: &BTreeMap<String, String>) -> Result<String, Failure> {
-    let mut words = Tokens::avoiding(&streams.values().map(String::as_str).collect::<Vec<_>>());
-    let members = streams.iter().map(|(id, text)| {
-        let node = yaml::parse(&words.hide(text));
-        let node = node.map_err(|error| Failure::Refused(format!("stream {id}: {error}")))?;
-        Ok((Node::string(id.as_str()), node))
-    });
-    let members = members.collect::<Result<_, Failure>>()?;
-    Ok(words.show(&to_yaml(&Node::map(members))))
+    let mut whole = String::new();
+    for (id, text) in streams {
+        let faulty = |error: weir_core::yaml::YamlError| Failure::Refused(format!("stream {id}: {error}"));
+        let alone = tokens::parse(text).map_err(faulty)?;
+        let key = to_yaml(&Node::string(id.as_str()));
+        let lines = text.lines().map(|line| if line.is_empty() { line.into() } else { format!("  {line}") });
+        let below = format!("{}:\n{}\n", key.trim_end(), lines.collect::<Vec<_>>().join("\n"));
+        let same = tokens::parse(&below).is_ok_and(|node| node.get(id) == Some(&alone));
+        if same {
+            whole.push_str(&below);
+        } else {
+            let mut words = Tokens::avoiding(&[text]);
+            let member = yaml::parse(&words.hide(text)).map_err(faulty)?;
+            whole.push_str(&words.show(&to_yaml(&Node::map(vec![(Node::string(id.as_str()), member)]))));
+        }
+    }
+    Ok(whole)
 }
 
 /// Makes streams what files say, or tells what that would change.
@@ -217,9 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn variables_stay_as_they_are_written() {
-        let streams = BTreeMap::from([("a".to_owned(), "input: { x: ${PORT:1} }\n".to_owned())]);
-        assert_eq!(whole(&streams).unwrap(), "a:\n  input:\n    x: ${PORT:1}\n");
+    fn comments_and_variables_stay_as_they_are_written() {
+        let set = [("1", "# why\ninput: { x: ${PORT:1} }\n\n"), ("b", "--- \ninput: { y: ${Y} }")];
+        let set = set.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
+        let wanted = "\"1\":\n  # why\n  input: { x: ${PORT:1} }\n\nb:\n  input:\n    \"y\": ${Y}\n";
+        assert_eq!(whole(&set).unwrap(), wanted);
         let file = resource("cache", "c", "memory: { default_ttl: ${TTL} }").unwrap();
         assert_eq!(file, "cache_resources:\n  - label: c\n    memory:\n      default_ttl: ${TTL}\n");
     }
