@@ -15,6 +15,8 @@ pub struct Want {
     pub wanted: Wanted,
     /// Whether that run has already ended by itself.
     pub completed: bool,
+    /// Whether that run must not start.
+    pub quarantined: bool,
 }
 
 impl Want {
@@ -24,6 +26,7 @@ impl Want {
             run: (desired.generation, desired.run.number),
             wanted: desired.run.wanted,
             completed: desired.is_completed(),
+            quarantined: desired.in_quarantine().is_some(),
         })
     }
 }
@@ -60,7 +63,11 @@ pub enum Action {
 pub fn decide(want: Option<&Want>, have: &Have) -> Action {
     let stop = if have.running.is_some() { Action::Stop } else { Action::None };
     let Some(want) = want else { return stop };
-    if want.wanted == Wanted::Paused || want.completed || (have.lacking && have.running.is_some()) {
+    if want.wanted == Wanted::Paused
+        || want.completed
+        || want.quarantined
+        || (have.lacking && have.running.is_some())
+    {
         return stop;
     }
     if have.running == Some(want.run) {
@@ -113,7 +120,7 @@ mod tests {
     const NEW: Run = (2, 1);
 
     fn want(wanted: Wanted, completed: bool) -> Want {
-        Want { run: NEW, wanted, completed }
+        Want { run: NEW, wanted, completed, quarantined: false }
     }
 
     fn all_haves() -> Vec<Have> {

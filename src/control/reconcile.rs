@@ -257,6 +257,7 @@ impl Shared {
                     && let Some(want) = want
                 {
                     match want {
+                        Want { quarantined: true, .. } => self.enter(key, slot, Phase::Quarantined),
                         Want { completed: true, .. } => self.enter(key, slot, Phase::Completed),
                         Want { wanted: record::Wanted::Paused, .. } => self.enter(key, slot, Phase::Paused),
                         _ => {}

@@ -210,6 +210,21 @@ pub struct Probation {
     pub other: Other,
 }
 
+/// Why a run is kept from starting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Quarantined {
+    /// The generation.
+    pub generation: u64,
+    /// The run's number.
+    pub run: u64,
+    /// Why.
+    pub reason: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub other: Other,
+}
+
 /// Why an earlier generation was put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -288,6 +303,9 @@ pub struct Desired {
     /// It was put back after another generation failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<RolledBack>,
+    /// The run that is kept from starting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Quarantined>,
     /// Of a past generation: the revision that deleted it. `None` when another generation followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
@@ -311,6 +329,12 @@ impl Desired {
     /// The revision that made this generation.
     pub fn made_in(&self) -> u64 {
         self.made.as_ref().map_or(self.revision, |made| made.revision)
+    }
+
+    /// Why the wanted run is kept from starting, if it is.
+    pub fn in_quarantine(&self) -> Option<&Quarantined> {
+        let run = (self.generation, self.run.number);
+        self.quarantined.as_ref().filter(|one| (one.generation, one.run) == run)
     }
 
     /// The probation that goes on.

@@ -6,7 +6,10 @@ use crate::{
     reconcile::{Options, Shared, stop_guarded, sync_guarded},
     record::{Desired, Key, Kind},
     runtime::{Builder, Running},
-    store::committer::{Commits, Loaded},
+    store::{
+        StoreError,
+        committer::{Change, Commits, ITSELF, Loaded, Origin},
+    },
     table::Barrier,
 };
 use std::{
@@ -81,6 +84,18 @@ impl Service {
         if !resources.is_empty() && !barrier.wait(RESOURCES_WITHIN).await {
             tracing::warn!("not all resources are there yet; the streams start anyway");
         }
+    }
+
+    /// Keeps what is wanted of a stream from starting, if this generation is; to be called before the streams start.
+    pub async fn quarantine(&self, id: &str, generation: u64, reason: String) -> Result<(), StoreError> {
+        let key = Key::stream(id);
+        tracing::error!(%key, generation, reason, "quarantined");
+        let origin = Origin { actor: ITSELF.into(), verb: "QUARANTINE".into(), note: Some(reason.clone()) };
+        let change = Change::Quarantine { key, generation, reason };
+        let committed = self.shared.commits.commit(vec![change], Some(origin)).await?;
+        self.shared.tell_changes(&committed);
+        self.shared.table().take(committed);
+        Ok(())
     }
 
     /// Lets the streams start.

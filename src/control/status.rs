@@ -32,6 +32,8 @@ pub enum Phase {
     Failed,
     /// It cannot be built.
     Invalid,
+    /// Kept from running: the process died of it.
+    Quarantined,
     /// Running, but it has to prove itself.
     OnProbation,
     /// Running in place of a generation that failed its probation.
@@ -159,6 +161,9 @@ impl Observed<'_> {
             });
         }
         match phase {
+            Phase::Quarantined => {
+                self.desired.and_then(Desired::in_quarantine).map(|quarantined| quarantined.reason.clone())
+            }
             Phase::BackingOff | Phase::Failed => self.failure.map(|failure| failure.message.clone()),
             Phase::RolledBack => self.desired.and_then(|desired| desired.rolled_back.as_ref()).map(
                 |RolledBack { from, to, reason, .. }| {
@@ -221,6 +226,7 @@ fn next(phase: Phase, has_spec: bool) -> Option<&'static str> {
         Phase::BackingOff => Some("it starts again by itself"),
         Phase::OnProbation => Some("it counts as healthy when its probation is over"),
         Phase::RolledBack => Some("it runs as it did before; a new spec is another try"),
+        Phase::Quarantined => Some("resume or a new spec lets it run"),
         Phase::Paused => Some("resume lets it run on from where it stood"),
         Phase::Completed => Some("PUT or restart runs it again"),
         Phase::Failed => Some("restart or a new spec runs it again"),

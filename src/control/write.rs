@@ -283,12 +283,14 @@ impl Service {
         let lock = self.lock(key).await;
         let current = self.desired(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         check_match(options, current.generation)?;
-        if current.run.wanted == wanted && !anew {
+        // Who resumes what is in quarantine asks for another run.
+        let freed = current.in_quarantine().is_some() && wanted == Wanted::Running;
+        if current.run.wanted == wanted && !anew && !freed {
             return Ok(Pending::unchanged(self.revision()).finish(options).await);
         }
         let mut next = (*current).clone();
         next.run.wanted = wanted;
-        next.run.number += u64::from(anew);
+        next.run.number += u64::from(anew || freed);
         let build = if anew { Build::Yes(None) } else { Build::No };
         let planned = self.build_all(vec![(Change::Touch(Box::new(next)), build)], options).await?;
         let pending = self.commit(planned, options).await?;

@@ -84,6 +84,7 @@ impl Engine {
             threads: threads.unwrap_or_else(cores).min(MAX_THREADS),
             output,
             view: site.view,
+            mark: None,
         })
     }
 

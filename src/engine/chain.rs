@@ -1,15 +1,8 @@
 //! Processors one after the other, each counted, with strict error handling where it is asked for.
 
-use crate::families::processor as counter;
+use crate::{families::processor as counter, marks::Turn};
 use async_trait::async_trait;
-use std::{
-    any::Any,
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{any::Any, mem, sync::Arc};
 use tokio::time::Instant;
 use weir_bloblang::Message;
 use weir_core::{
@@ -52,12 +45,12 @@ impl Chain {
 
     /// Puts the whole frame through the leading processors that allow it; gives the number of the first that
     /// does not. `at` always tells whose turn it is.
-    pub(crate) fn run_frame(&self, frame: &mut Frame, at: &AtomicUsize) -> usize {
+    pub(crate) fn run_frame(&self, frame: &mut Frame, at: &Turn) -> usize {
         for (number, step) in self.steps.iter().enumerate() {
             if !step.processor.immediate() {
                 return number;
             }
-            at.store(number, Ordering::Relaxed);
+            at.set(number);
             let began = step.begin(frame.messages().len(), frame.len());
             let strict = self.strict;
             frame.rewrite(|batch, out| {
@@ -79,11 +72,11 @@ impl Chain {
         &self,
         batch: Vec<Message>,
         first: usize,
-        at: &AtomicUsize,
+        at: &Turn,
     ) -> Result<Batches, Error> {
         let mut batches = Batches::from_buf([batch]);
         for (number, step) in self.steps.iter().enumerate().skip(first) {
-            at.store(number, Ordering::Relaxed);
+            at.set(number);
             let mut next = Batches::new();
             for batch in batches {
                 if self.strict && is_failed(&batch) {
@@ -178,7 +171,7 @@ impl Processor for Chain {
     }
 
     async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
-        self.run_batch(batch, 0, &AtomicUsize::new(0)).await
+        self.run_batch(batch, 0, &Turn::new(false)).await
     }
 
     fn inside(self: Arc<Self>) -> Option<Arc<dyn Any + Send + Sync>> {

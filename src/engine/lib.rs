@@ -11,6 +11,7 @@ mod chain;
 mod families;
 mod leaf_input;
 mod leaf_output;
+pub mod marks;
 mod processed;
 mod resources;
 mod shop;

@@ -1,11 +1,8 @@
 //! Inputs and outputs with processors of their own: one thread, whatever the pipeline has.
 
-use crate::chain::Chain;
+use crate::{chain::Chain, marks::Turn};
 use async_trait::async_trait;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{collections::VecDeque, sync::Arc};
 use weir_core::{
     ack::{Failure, Owed},
     error::Error,
@@ -24,7 +21,7 @@ pub(crate) struct Passage {
 
 impl Passage {
     /// Puts the whole frame through the leading processors that allow it.
-    pub(crate) fn new(chain: &Chain, mut frame: Frame, at: &AtomicUsize) -> Self {
+    pub(crate) fn new(chain: &Chain, mut frame: Frame, at: &Turn) -> Self {
         let first = chain.run_frame(&mut frame, at);
         if first < chain.len() {
             return Self { first, ready: VecDeque::new(), waiting: Some(frame.into_singles()) };
@@ -34,7 +31,7 @@ impl Passage {
     }
 
     /// What goes on next.
-    pub(crate) async fn next(&mut self, chain: &Chain, at: &AtomicUsize) -> Option<Frame> {
+    pub(crate) async fn next(&mut self, chain: &Chain, at: &Turn) -> Option<Frame> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
@@ -53,13 +50,13 @@ impl Passage {
 pub(crate) struct ProcessedInput {
     input: Box<dyn Input>,
     chain: Arc<Chain>,
-    at: AtomicUsize,
+    at: Turn,
     passage: Option<Passage>,
 }
 
 impl ProcessedInput {
     pub(crate) fn new(input: Box<dyn Input>, chain: Chain) -> Self {
-        Self { input, chain: Arc::new(chain), at: AtomicUsize::new(0), passage: None }
+        Self { input, chain: Arc::new(chain), at: Turn::new(false), passage: None }
     }
 }
 
@@ -103,7 +100,7 @@ impl Output for ProcessedOutput {
     }
 
     async fn send(&self, frame: Frame) {
-        let at = AtomicUsize::new(0);
+        let at = Turn::new(false);
         let mut passage = Passage::new(&self.chain, frame, &at);
         while let Some(frame) = passage.next(&self.chain, &at).await {
             self.output.send(frame).await;

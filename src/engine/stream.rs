@@ -1,14 +1,15 @@
 //! A stream: input, buffer, pipeline workers and output as tasks that end together.
 
-use crate::{chain::Chain, processed::Passage};
+use crate::{
+    chain::Chain,
+    marks::{Mark, Turn, marked},
+    processed::Passage,
+};
 use futures_util::FutureExt;
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -48,6 +49,7 @@ pub struct Stream {
     pub(crate) threads: usize,
     pub(crate) output: Arc<dyn Output>,
     pub(crate) view: View,
+    pub(crate) mark: Option<Mark>,
 }
 
 /// A stream that was started.
@@ -71,9 +73,15 @@ impl Stream {
         &self.view
     }
 
+    /// Lets its threads be marked while they work for it.
+    #[must_use]
+    pub fn marked(self, mark: Option<Mark>) -> Self {
+        Self { mark, ..self }
+    }
+
     /// Runs it on `runtime`.
     pub fn start(self, runtime: &Handle) -> Running {
-        let Self { environment, input, buffer, chain, threads, output, view } = self;
+        let Self { environment, input, buffer, chain, threads, output, view, mark } = self;
         let started = Instant::now();
         let (told, end) = watch::channel(None);
         let mut tasks: JoinSet<()> = JoinSet::new();
@@ -88,22 +96,22 @@ impl Stream {
                 chain: Arc::clone(&chain),
             });
             for _ in 0..threads {
-                let (pipeline, to_output) = (Arc::clone(&pipeline), to_output.clone());
-                tasks.spawn_on(async move { pipeline.work(to_output).await }, runtime);
+                let (pipeline, to_output, mark) = (Arc::clone(&pipeline), to_output.clone(), mark.clone());
+                tasks.spawn_on(async move { pipeline.work(to_output, mark).await }, runtime);
             }
             to_pipeline
         };
         match buffer {
             None => {
-                tasks.spawn_on(placed("root.input", read(input, to_pipeline)), runtime);
+                tasks.spawn_on(placed(mark.clone(), "input", read(input, to_pipeline)), runtime);
             }
             Some(buffer) => {
-                tasks.spawn_on(placed("root.input", fill(input, Arc::clone(&buffer))), runtime);
+                tasks.spawn_on(placed(mark.clone(), "input", fill(input, Arc::clone(&buffer))), runtime);
                 let emptied = empty(buffer, to_pipeline, environment.hard_stop.clone());
-                tasks.spawn_on(placed("root.buffer", emptied), runtime);
+                tasks.spawn_on(placed(mark.clone(), "buffer", emptied), runtime);
             }
         }
-        tasks.spawn_on(placed("root.output", write(Arc::clone(&output), for_output)), runtime);
+        tasks.spawn_on(placed(mark, "output", write(Arc::clone(&output), for_output)), runtime);
         let supervised = supervise(tasks, chain, environment.clone());
         let supervisor = runtime
             .spawn(async move {
@@ -205,9 +213,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Runs a task and says where it panicked, if it does.
-async fn placed(place: &str, task: impl Future<Output = ()>) {
-    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-        resume_unwind(Box::new(format!("panic at {place}: {}", panic_text(&*panic))));
+async fn placed(mark: Option<Mark>, place: &'static str, task: impl Future<Output = ()>) {
+    if let Err(panic) = AssertUnwindSafe(marked(mark, place, task)).catch_unwind().await {
+        resume_unwind(Box::new(format!("panic at root.{place}: {}", panic_text(&*panic))));
     }
 }
 
@@ -280,16 +288,17 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    async fn work(&self, to: mpsc::Sender<Item>) {
-        let at = AtomicUsize::new(usize::MAX);
-        if let Err(panic) = AssertUnwindSafe(self.work_frames(to, &at)).catch_unwind().await {
-            let component = self.chain.component(at.load(Ordering::Relaxed));
+    async fn work(&self, to: mpsc::Sender<Item>, mark: Option<Mark>) {
+        let at = Turn::new(mark.is_some());
+        let work = marked(mark, "pipeline", self.work_frames(to, &at));
+        if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+            let component = self.chain.component(at.step());
             let place = component.map_or("root.pipeline", |component| &component.path);
             resume_unwind(Box::new(format!("panic at {place}: {}", panic_text(&*panic))));
         }
     }
 
-    async fn work_frames(&self, to: mpsc::Sender<Item>, at: &AtomicUsize) {
+    async fn work_frames(&self, to: mpsc::Sender<Item>, at: &Turn) {
         loop {
             let mut frames = self.frames.lock().await;
             match frames.recv().await.map(|item| *item) {

@@ -2,7 +2,9 @@
 
 mod api;
 mod cli;
+mod deaths;
 mod files;
+mod flight;
 mod http;
 mod resource_files;
 mod runtime;

@@ -15,7 +15,10 @@ use weir_control::{
     runtime::{BuildFailure, Builder, Counters, Ended, Link, Prepared, Running, Start},
 };
 use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection, view::Uses};
-use weir_engine::{BuiltResource, End, Engine, Stream, View};
+use weir_engine::{
+    BuiltResource, End, Engine, Stream, View,
+    marks::{Mark, Marks},
+};
 
 /// Looks variables up: the environment, and what files put over it.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -30,6 +33,8 @@ struct Inner {
     lookup: Lookup,
     /// Where the streams run: never where the API answers.
     data: Handle,
+    /// Where threads say for which stream they work.
+    marks: Option<Arc<Marks>>,
     /// Which start of a resource holds its label.
     holders: Mutex<HashMap<(Kind, String), u64>>,
     starts: Mutex<u64>,
@@ -37,9 +42,15 @@ struct Inner {
 
 impl Runtime {
     /// A runtime for `engine`, whose components open their routes at `host`.
-    pub(crate) fn new(engine: Arc<Engine>, host: Host, lookup: Lookup, data: Handle) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        host: Host,
+        lookup: Lookup,
+        data: Handle,
+        marks: Option<Arc<Marks>>,
+    ) -> Self {
         let (holders, starts) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { engine, host, lookup, data, holders, starts }))
+        Self(Arc::new(Inner { engine, host, lookup, data, marks, holders, starts }))
     }
 
     /// The engine.
@@ -49,20 +60,32 @@ impl Runtime {
 
     /// Builds a stream from its text as parsed, variables expanded.
     pub(crate) fn stream(&self, id: &str, node: &Node) -> Result<Box<dyn Prepared>, BuildFailure> {
+        self.generation(id, 0, node)
+    }
+
+    fn mark(&self, id: &str, generation: u64) -> Option<Mark> {
+        self.0.marks.as_ref().map(|marks| marks.of(id, generation))
+    }
+
+    fn generation(&self, id: &str, generation: u64, node: &Node) -> Result<Box<dyn Prepared>, BuildFailure> {
         let registry = &self.0.engine.registry;
         let config =
             StreamConfig::read(node, registry).map_err(|error| BuildFailure::new(error.to_string()))?;
-        let (stream, claims) = self.build(id, &config, &HashMap::new())?;
+        let (stream, claims) = self.build((id, generation), &config, &HashMap::new())?;
         Ok(Box::new(PreparedStream { runtime: self.clone(), id: id.to_owned(), config, stream, claims }))
     }
 
     fn build(
         &self,
-        id: &str,
+        (id, generation): (&str, u64),
         config: &StreamConfig,
         stored: &HashMap<String, Arc<str>>,
     ) -> Result<(Stream, Claims), BuildFailure> {
-        let built = self.0.engine.build(id, config, stored);
+        let build = || self.0.engine.build(id, config, stored);
+        let built = match self.mark(id, generation) {
+            Some(mark) => mark.cover("build", build),
+            None => build(),
+        };
         // Taken whatever came of it: what was not built serves no paths.
         let claims = self.0.host.claims(id);
         built.map(|stream| (stream, claims)).map_err(|error| BuildFailure::new(error.to_string()))
@@ -93,7 +116,7 @@ impl Builder for Runtime {
         let node =
             weir_core::yaml::parse(&expanded.text).map_err(|error| BuildFailure::new(error.to_string()))?;
         match component_kind(desired.kind) {
-            None => self.stream(&desired.id, &node),
+            None => self.generation(&desired.id, desired.generation, &node),
             Some(kind) => {
                 let node = match desired.owner {
                     Owner::Api => unlabelled(&node),
@@ -147,13 +170,16 @@ impl Prepared for PreparedStream {
         let Self { runtime, id, config, mut stream, mut claims } = *self;
         // Positions are read while a component is built, and they may be newer than this build.
         if !start.checkpoints.is_empty() && !stream.view().checkpoints.is_empty() {
-            let again = runtime.clone();
-            let built =
-                tokio::task::spawn_blocking(move || again.build(&id, &config, &start.checkpoints)).await;
+            let (again, id, generation) = (runtime.clone(), id.clone(), start.generation);
+            let built = tokio::task::spawn_blocking(move || {
+                again.build((&id, generation), &config, &start.checkpoints)
+            })
+            .await;
             (stream, claims) =
                 built.map_err(|error| error.to_string())?.map_err(|failure| failure.message)?;
         }
         claims.start();
+        let stream = stream.marked(runtime.mark(&id, start.generation));
         let running = Arc::new(stream.start(&runtime.0.data));
         let ended = Arc::clone(&running);
         runtime.0.data.spawn(async move {

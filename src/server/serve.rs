@@ -3,13 +3,15 @@
 
 use crate::{
     api::{App, Debug, Face, MetricsForm, Settings, Shown, Streams, Subject, reserved},
+    deaths::Watch,
     files::Sources,
+    flight::Flight,
     http::{Host, Limits, Server, auth, cors, listener},
     resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
     systemd::{self, READY, STOPPING},
     telemetry::{export::Exporter, form::Form, renames::Renames},
-    watch::{StreamFiles, watch},
+    watch::{StreamFiles, watch as watch_files},
 };
 use std::{
     net::TcpListener,
@@ -65,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) watch: bool,
     /// How long new generations are on probation.
     pub(crate) probation: Duration,
+    /// Whether streams that the process dies of are kept from running.
+    pub(crate) quarantine: bool,
     /// Whether the control routes are served.
     pub(crate) api: bool,
     /// Whether the paths of streams begin with their ids.
@@ -271,11 +275,26 @@ async fn until_signal(
         http: Arc::new(host.clone()),
         strict: parts.config.strict,
     });
-    let runtime = Runtime::new(Arc::clone(&engine), host.clone(), Arc::clone(&parts.lookup), data.clone());
+    let mut watch = parts.state.as_deref().filter(|_| parts.quarantine).and_then(|state| {
+        let watch =
+            Watch::begin(state).map_err(|error| tracing::warn!("No stream can be quarantined: {error}"));
+        watch.ok()
+    });
+    let marks = watch.as_ref().map(|watch| Arc::clone(&watch.marks));
+    let runtime =
+        Runtime::new(Arc::clone(&engine), host.clone(), Arc::clone(&parts.lookup), data.clone(), marks);
     let timeout = parts.config.shutdown_timeout.0;
     let options = Options { stop_timeout: timeout, probation: parts.probation, ..Options::default() };
     let service = Arc::new(Service::new(Arc::new(runtime.clone()), committer.commits(), loaded, options));
-    let streams = Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup) };
+    let flight = parts.state.as_deref().map(Flight::new);
+    if let Some(flight) = flight.clone() {
+        tokio::spawn(flight.keep(service.events()));
+    }
+    let streams =
+        Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup), flight };
+    if let Some(watch) = &mut watch {
+        watch.judge(&service).await.unwrap_or_else(|error| tracing::error!("{error}"));
+    }
     service.boot_resources().await;
     // What cannot be stored is tried again when files are watched; what was stored runs in any case.
     for taken in [resources.take_all(&streams).await, files.take_all(&streams).await] {
@@ -290,7 +309,7 @@ async fn until_signal(
     let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
     let watching = async {
         if parts.watch {
-            watch(&watched, resources, files).await;
+            watch_files(&watched, resources, files).await;
         }
         std::future::pending::<()>().await;
     };
@@ -302,6 +321,9 @@ async fn until_signal(
         signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
     }
     systemd::tell(STOPPING);
+    if let Some(watch) = watch {
+        watch.end();
+    }
     let delay = parts.config.shutdown_delay.0;
     if !delay.is_zero() {
         // A second signal cuts the wait short.

@@ -2,7 +2,7 @@
 //!
 //! The program is this test binary, started again with the server's arguments in its environment.
 
-use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually};
+use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually, idle_stream, numbered_lines, slow_copy};
 use std::process::{Command, exit};
 use weir_core::{
     error::Error,
@@ -46,6 +46,13 @@ static PROCESSOR: ProcessorSpec = ProcessorSpec {
     build: |node, _| Ok(Box::new(PanicsAt(node.read()?))),
 };
 
+static ABORT: ProcessorSpec = ProcessorSpec {
+    name: "abort_at",
+    summary: "Ends the process at its message.",
+    build: |node, _| Ok(Box::new(AbortsAt(node.read()?))),
+    ..PROCESSOR
+};
+
 static BUILD: ProcessorSpec = ProcessorSpec {
     name: "panic_at_build",
     build: |_, _| panic!("no build"),
@@ -53,8 +60,12 @@ static BUILD: ProcessorSpec = ProcessorSpec {
     ..PROCESSOR
 };
 
-const TABLE: Table =
-    Table { inputs: &[&INPUT], outputs: &[&OUTPUT], processors: &[&PROCESSOR, &BUILD], ..Table::EMPTY };
+const TABLE: Table = Table {
+    inputs: &[&INPUT],
+    outputs: &[&OUTPUT],
+    processors: &[&PROCESSOR, &ABORT, &BUILD],
+    ..Table::EMPTY
+};
 
 struct Panics;
 
@@ -86,6 +97,18 @@ struct PanicsAt(String);
 impl Processor for PanicsAt {
     async fn process(&self, batch: Vec<weir_bloblang::Message>) -> Result<Batches, Error> {
         assert!(batch.iter().all(|message| message.content() != self.0.as_bytes()), "saw {}", self.0);
+        Ok(one(batch))
+    }
+}
+
+struct AbortsAt(String);
+
+#[async_trait::async_trait]
+impl Processor for AbortsAt {
+    async fn process(&self, batch: Vec<weir_bloblang::Message>) -> Result<Batches, Error> {
+        if batch.iter().any(|message| message.content() == self.0.as_bytes()) {
+            std::process::abort();
+        }
         Ok(one(batch))
     }
 }
@@ -145,4 +168,40 @@ fn a_panic_fails_its_own_stream_by_name_and_no_other() {
     let log = server.log();
     assert!(!log.lines().any(|line| line.contains("stream 'good'") && line.contains("failed")), "{log}");
     assert_eq!(server.get("/streams/in_its_build").status, 404);
+}
+
+#[test]
+fn a_stream_that_the_process_died_of_twice_is_quarantined_until_it_is_resumed() {
+    let mut server = Server::with(Setup { faulty: true, quarantine: true, ..Setup::default() });
+    server.write("in.txt", numbered_lines(3000, 40));
+    server.done("POST", "/streams/good", &slow_copy(&server.path("in.txt"), &server.path("out.txt")));
+    server.done("POST", "/streams/idle", &idle_stream("idle"));
+    let counting = "generate: { mapping: root = counter(), interval: 300ms }";
+    let bad = stream(counting, "noop: {}\n    - abort_at: '3'", "drop: {}");
+    let posted = server.post("/streams/bad", &bad);
+    assert_eq!(posted.status, 200, "{}", posted.text());
+    for _ in 0..2 {
+        assert!(server.ends_within(PATIENCE), "it aborts");
+        server.start_again();
+    }
+    let status = server.get("/streams/bad/status?record=true").json();
+    assert_eq!(status["phase"], "Quarantined", "{status}\n{}", server.log());
+    let reason = status["reason"].as_str().unwrap();
+    assert!(reason.contains("died 2 times") && reason.contains("pipeline.processors.1"), "{reason}");
+    let phases: Vec<&str> =
+        status["record"].as_array().unwrap().iter().filter_map(|entry| entry["phase"].as_str()).collect();
+    assert!(phases.iter().filter(|phase| **phase == "Running").count() >= 2, "{phases:?}");
+    assert_eq!(server.get("/revisions?limit=1").json()[0]["verb"], "QUARANTINE");
+    eventually("the neighbour is done", PATIENCE, || {
+        (server.status("good")["phase"] == "Completed").then_some(())
+    });
+    let (copied, lines) = (server.read("out.txt"), server.read("in.txt"));
+    assert!(lines.lines().all(|line| copied.contains(line)), "nothing is lost");
+    assert!(server.is_active("idle"));
+    // It stays so, also after an end in order, until it is asked for.
+    server.stop();
+    server.start_again();
+    assert_eq!(server.status("bad")["phase"], "Quarantined");
+    server.done("POST", "/streams/bad/resume?wait=none", "");
+    assert!(server.ends_within(PATIENCE), "it runs, and aborts");
 }

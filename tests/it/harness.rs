@@ -96,6 +96,8 @@ pub(crate) struct Setup {
     pub(crate) without_state: bool,
     /// Variables of its environment.
     pub(crate) env: Vec<(&'static str, String)>,
+    /// Whether streams may be quarantined; most tests kill for other reasons.
+    pub(crate) quarantine: bool,
     /// Whether it also has the components of `faults.rs`.
     pub(crate) faulty: bool,
 }
@@ -279,6 +281,9 @@ fn launch(folder: &Path, setup: &Setup, start: usize) -> Process {
     let mut args = ["streams", "-o", "service.yaml"].map(str::to_owned).to_vec();
     if !setup.without_state {
         args.push("--state=state".to_owned());
+    }
+    if !setup.quarantine {
+        args.push("--quarantine=off".to_owned());
     }
     args.extend_from_slice(&setup.args);
     let mut command;

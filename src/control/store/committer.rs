@@ -48,6 +48,15 @@ pub enum Change {
         /// How it ended.
         outcome: Outcome,
     },
+    /// The wanted run of a generation must not start.
+    Quarantine {
+        /// Which stream.
+        key: Key,
+        /// The generation.
+        generation: u64,
+        /// Why.
+        reason: String,
+    },
     /// A run ended because its input ended.
     Complete {
         /// Which stream.
@@ -66,7 +75,10 @@ impl Change {
     pub fn key(&self) -> Key {
         match self {
             Self::Put(desired) | Self::Touch(desired) => desired.key(),
-            Self::Delete(key) | Self::Complete { key, .. } | Self::Judge { key, .. } => key.clone(),
+            Self::Delete(key)
+            | Self::Complete { key, .. }
+            | Self::Judge { key, .. }
+            | Self::Quarantine { key, .. } => key.clone(),
         }
     }
 
@@ -74,7 +86,7 @@ impl Change {
     pub fn desired(&self) -> Option<&Desired> {
         match self {
             Self::Put(desired) | Self::Touch(desired) => Some(desired),
-            Self::Delete(_) | Self::Complete { .. } | Self::Judge { .. } => None,
+            Self::Delete(_) | Self::Complete { .. } | Self::Judge { .. } | Self::Quarantine { .. } => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::record::{
     self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, Outcome, Override, Owner,
-    RecordError, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
+    Quarantined, RecordError, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -147,6 +147,14 @@ impl Writer {
                     }
                     _ => (key, Some(before), Some(judged)),
                 }
+            }
+            Change::Quarantine { key, generation, reason } => {
+                let before = self.current(staged, &key).filter(|before| before.generation == generation);
+                let Some(before) = before else { return Ok(None) };
+                let (run, other) = (before.run.number, record::Other::new());
+                let quarantined = Some(Quarantined { generation, run, reason, other });
+                let next = Desired { quarantined, revision, ..(*before).clone() };
+                (key, Some(before), Some(next))
             }
             Change::Complete { key, generation, run, uptime } => {
                 let Some(before) = self.current(staged, &key) else { return Ok(None) };

@@ -20,7 +20,8 @@ const BEAT: Duration = Duration::from_secs(15);
 /// How long a client may take to read a piece.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn event(event: &Event) -> Value {
+/// An event as it is told.
+pub(crate) fn event(event: &Event) -> Value {
     let Event { id, time, key, what, generation, revision } = event;
     let mut told = json!({ "id": id, "time": answer::time(*time) });
     match key.kind {

@@ -18,11 +18,13 @@ mod submit;
 mod whole;
 mod write;
 
+pub(crate) use events::event;
 pub(crate) use routes::reserved;
 pub(crate) use service::{Debug, groups};
 pub(crate) use submit::{Refusal, Text};
 
 use crate::{
+    flight::Flight,
     http::{Host, Site, auth::Guard, bad_request, cors, not_found, path::Path},
     runtime::{Lookup, Runtime},
     telemetry::{form::Form, renames::Renames},
@@ -77,6 +79,8 @@ pub(crate) struct Streams {
     pub(crate) runtime: Runtime,
     /// Looks variables up.
     pub(crate) lookup: Lookup,
+    /// What happened to each stream lately, if that is kept.
+    pub(crate) flight: Option<Flight>,
 }
 
 /// What the server serves.
@@ -190,7 +194,7 @@ impl Streams {
         request: &Request,
     ) -> Result<Response, Response> {
         match endpoint {
-            Endpoint::StreamStatus => self.status(name(0), request),
+            Endpoint::StreamStatus => self.status(name(0), request).await,
             Endpoint::StreamHistory => self.history(name(0), request).await,
             Endpoint::StreamDiff => self.difference(name(0), request).await,
             Endpoint::StreamRollback => self.roll_back(name(0), request).await,

@@ -46,12 +46,16 @@ fn condition(condition: &Condition) -> Value {
 
 impl Streams {
     /// `GET /streams/{id}/status`
-    pub(super) fn status(&self, id: &str, request: &Request) -> Result<Response, Response> {
+    pub(super) async fn status(&self, id: &str, request: &Request) -> Result<Response, Response> {
         answer::only(request, &http::Method::GET)?;
-        Query::only(request, &[])?;
-        match self.service.view(&stream(id)) {
-            Some(view) => Ok(answer::json(StatusCode::OK, &status(&view))),
-            None => Err(answer::missing(&format!("stream '{id}'"))),
+        let with_record = Query::only(request, &["record"])?.flag("record")?;
+        let view = self.service.view(&stream(id));
+        let mut told = status(&view.ok_or_else(|| answer::missing(&format!("stream '{id}'")))?);
+        if let Some(flight) = self.flight.clone().filter(|_| with_record) {
+            let id = id.to_owned();
+            let record = tokio::task::spawn_blocking(move || flight.of(&id)).await.unwrap_or_default();
+            told["record"] = record.into();
         }
+        Ok(answer::json(StatusCode::OK, &told))
     }
 }

@@ -155,6 +155,9 @@ pub(crate) struct StreamsArgs {
     /// fails gives way to the last that was healthy.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = span)]
     pub(crate) probation: Duration,
+    /// Whether a stream that the process died of twice, or was killed with three times, is kept from running.
+    #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
+    pub(crate) quarantine: String,
     /// Serves no control routes.
     #[arg(long)]
     pub(crate) no_api: bool,

@@ -50,6 +50,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         watch: args.watcher,
         api: !args.no_api,
         probation: args.probation,
+        quarantine: args.quarantine == "on",
         prefix: args.prefix_stream_endpoints,
         state: (args.state != "none").then(|| PathBuf::from(&args.state)),
         lookup: Arc::new(lookup),

@@ -1,0 +1,158 @@
+//! Deaths of the process: whoever was at work is a suspect, and who is the only one too often is quarantined.
+
+use serde::{Deserialize, Serialize};
+use signal_hook::{consts::SIGABRT, low_level::pipe};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use weir_control::{record, service::Service, store::StoreError};
+use weir_engine::marks::{Found, Marks};
+
+/// Deaths further apart have nothing to do with each other, in milliseconds.
+const TOGETHER: u64 = 10 * 60 * 1000;
+/// Deaths that quarantine a stream that is alone under suspicion.
+const ABORTS: usize = 2;
+/// The same where the process may have been killed by anybody.
+const KILLS: usize = 3;
+/// Deaths that are remembered.
+const KEPT: usize = 20;
+
+/// One death.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Death {
+    /// When the next process found it, in milliseconds since 1970.
+    time: u64,
+    /// Whether the process ended itself.
+    aborted: bool,
+    suspects: Vec<Suspect>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Suspect {
+    stream: String,
+    generation: u64,
+    path: String,
+}
+
+impl From<Found> for Suspect {
+    fn from(Found { stream, generation, path }: Found) -> Self {
+        Self { stream, generation, path }
+    }
+}
+
+/// Watches over a process that keeps its state in a folder.
+pub(crate) struct Watch {
+    folder: PathBuf,
+    /// Where threads leave their marks.
+    pub(crate) marks: Arc<Marks>,
+    deaths: Vec<Death>,
+}
+
+/// The suspects, one a stream.
+fn suspects(found: Vec<Found>) -> Vec<Suspect> {
+    let mut all: Vec<Suspect> = found.into_iter().map(Suspect::from).collect();
+    all.sort_by(|a, b| (&a.stream, a.generation).cmp(&(&b.stream, b.generation)));
+    all.dedup_by(|a, b| (&a.stream, a.generation) == (&b.stream, b.generation));
+    all
+}
+
+/// Who is to be kept from running after the last of these deaths, and why.
+fn culprit(deaths: &[Death], now: u64) -> Option<(&Suspect, String)> {
+    let [suspect] = deaths.last()?.suspects.as_slice() else { return None };
+    let same = |one: &Suspect| (&one.stream, one.generation) == (&suspect.stream, suspect.generation);
+    let alone = |death: &&Death| matches!(death.suspects.as_slice(), [only] if same(only));
+    let recent = deaths.iter().filter(|death| now.saturating_sub(death.time) <= TOGETHER).filter(alone);
+    let (all, aborted) =
+        recent.fold((0, 0), |(all, aborted), death| (all + 1, aborted + usize::from(death.aborted)));
+    (aborted >= ABORTS || all >= KILLS).then(|| {
+        let path = &suspect.path;
+        (suspect, format!("the process died {all} times within ten minutes while only this stream was at work, in {path}"))
+    })
+}
+
+impl Watch {
+    /// Looks back at how the process before ended, and begins to watch this one.
+    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
+        let (marks, aborted) = (folder.join("marks"), folder.join("aborted"));
+        let mut deaths: Vec<Death> = fs::read(folder.join("deaths"))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
+        if let Ok(found) = Marks::read(&marks) {
+            let aborted = fs::metadata(&aborted).is_ok_and(|file| file.len() > 0);
+            let death = Death { time: record::now(), aborted, suspects: suspects(found) };
+            let at_work: Vec<String> =
+                death.suspects.iter().map(|one| format!("stream '{}' in {}", one.stream, one.path)).collect();
+            let at_work = if at_work.is_empty() { "no stream".into() } else { at_work.join(", ") };
+            tracing::warn!(aborted, "The process before this one died; at work was {at_work}");
+            deaths.push(death);
+            deaths.drain(..deaths.len().saturating_sub(KEPT));
+        }
+        let watch = Self { marks: Marks::create(&marks)?, folder: folder.to_owned(), deaths };
+        watch.remember()?;
+        let file = fs::OpenOptions::new().create(true).append(true).open(&aborted)?;
+        file.set_len(0)?;
+        // The byte that is written there is all that an abort leaves behind.
+        pipe::register(SIGABRT, file)?;
+        Ok(watch)
+    }
+
+    fn remember(&self) -> io::Result<()> {
+        fs::write(self.folder.join("deaths"), serde_json::to_vec(&self.deaths)?)
+    }
+
+    /// Keeps the culprit from running, if there is one.
+    pub(crate) async fn judge(&mut self, service: &Service) -> Result<(), StoreError> {
+        let Some((suspect, reason)) = culprit(&self.deaths, record::now()) else { return Ok(()) };
+        let suspect = suspect.clone();
+        service.quarantine(&suspect.stream, suspect.generation, reason).await?;
+        // Once it is freed it begins with a clean sheet.
+        self.deaths.retain(|death| !death.suspects.contains(&suspect));
+        self.remember().unwrap_or_else(|error| tracing::warn!("Deaths cannot be remembered: {error}"));
+        Ok(())
+    }
+
+    /// The process ends as it should.
+    pub(crate) fn end(self) {
+        if let Err(error) = fs::remove_file(self.folder.join("marks")) {
+            tracing::warn!("The next start will take this end for a death: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_suspect_of_two_aborts_or_three_deaths_is_the_culprit() {
+        let suspect =
+            |stream: &str, generation| Suspect { stream: stream.into(), generation, path: "input".into() };
+        let death =
+            |time, aborted, suspects: &[Suspect]| Death { time, aborted, suspects: suspects.to_vec() };
+        let (a, b) = (suspect("a", 1), suspect("b", 1));
+        let (abort, kill) = (|time| death(time, true, &[a.clone()]), |time| death(time, false, &[a.clone()]));
+        let now = TOGETHER + 10;
+        let table = [
+            (vec![], false),
+            (vec![abort(20)], false),
+            (vec![abort(20), abort(30)], true),
+            (vec![abort(5), abort(30)], false),
+            (vec![kill(20), kill(30)], false),
+            (vec![kill(20), abort(30)], false),
+            (vec![kill(20), abort(30), kill(40)], true),
+            (vec![abort(20), death(25, true, &[b.clone()]), abort(30)], true),
+            (vec![abort(20), death(30, true, &[a.clone(), b.clone()])], false),
+            (vec![abort(20), abort(30), death(40, true, &[])], false),
+            (vec![abort(20), death(30, true, &[suspect("a", 2)])], false),
+        ];
+        for (row, (deaths, expected)) in table.iter().enumerate() {
+            assert_eq!(culprit(deaths, now).is_some(), *expected, "row {row}");
+        }
+        // Several threads of one stream are one suspect.
+        let found = |path: &str| Found { stream: "a".into(), generation: 1, path: path.into() };
+        assert_eq!(suspects(vec![found("input"), found("output")]), [a]);
+    }
+}
