@@ -30,6 +30,7 @@ impl Normaliser<'_> {
         for field in fields {
             let given = node.get(field.name);
             let value = match (field.ty, field.shape) {
+                (FieldType::Object(_), Shape::One) if given.is_none() && field.optional => continue,
                 (FieldType::Object(inner), Shape::One) => {
                     self.sections(inner, given.unwrap_or(&Node::map(Vec::new())))?
                 }

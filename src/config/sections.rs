@@ -45,6 +45,16 @@ static PIPELINE: &[Field] = &[
     Field::processors("processors", "The processors, in order.").default("[]"),
 ];
 
+static EXPECT: &[Field] = &[
+    Field::duration("output_every", "The longest that the stream may go without sending a message."),
+    Field::string(
+        "on_breach",
+        "What is done when it does: it is only told, or the stream is started again as well.",
+    )
+    .default("alert")
+    .options(&["alert", "restart"]),
+];
+
 static LOGGER: &[Field] = &[
     Field::string("level", "The lowest level that is logged.")
         .default("INFO")
@@ -123,6 +133,10 @@ const BUFFER: Field =
     Field::buffer("buffer", "What stands between input and pipeline.").default("{ none: {} }");
 const PIPELINE_FIELD: Field = Field::object("pipeline", "What happens to messages.", PIPELINE);
 const OUTPUT: Field = Field::output("output", "Where messages go.").default("{ stdout: {} }");
+const EXPECT_FIELD: Field =
+    Field::object("expect", "What the stream is to keep up; watched by weir alone.", EXPECT)
+        .optional()
+        .advanced();
 const INPUTS: Field = resources("input_resources", Kind::Input);
 const PROCESSORS: Field = resources("processor_resources", Kind::Processor);
 const OUTPUTS: Field = resources("output_resources", Kind::Output);
@@ -147,10 +161,10 @@ const REDPANDA: Field = Field::any("redpanda", "Accepted for configs written for
     .advanced();
 
 /// A stream as the API takes it.
-pub static STREAM: &[Field] = &[INPUT, BUFFER, PIPELINE_FIELD, OUTPUT];
+pub static STREAM: &[Field] = &[INPUT, BUFFER, PIPELINE_FIELD, OUTPUT, EXPECT_FIELD];
 
 /// A stream as a file holds it.
-pub static STREAM_FILE: &[Field] = &[INPUT, BUFFER, PIPELINE_FIELD, OUTPUT, TESTS];
+pub static STREAM_FILE: &[Field] = &[INPUT, BUFFER, PIPELINE_FIELD, OUTPUT, EXPECT_FIELD, TESTS];
 
 /// A file of resources (`-r`).
 pub static RESOURCES: &[Field] = &[INPUTS, PROCESSORS, OUTPUTS, CACHES, RATE_LIMITS, TESTS];
@@ -181,6 +195,7 @@ pub static CONFIG: &[Field] = &[
     BUFFER,
     PIPELINE_FIELD,
     OUTPUT,
+    EXPECT_FIELD,
     INPUTS,
     PROCESSORS,
     OUTPUTS,

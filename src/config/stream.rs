@@ -2,7 +2,7 @@
 
 use crate::{Node, sections};
 use serde::Deserialize;
-use weir_core::{lint::read::ReadError, prepare, registry::Registry};
+use weir_core::{duration::Duration, lint::read::ReadError, prepare, registry::Registry};
 
 /// What one stream is made of. Its components are told but not built.
 #[derive(Debug, Clone)]
@@ -17,6 +17,27 @@ pub struct StreamConfig {
     pub processors: Vec<Node>,
     /// The output.
     pub output: Node,
+    /// What it is to keep up.
+    pub expect: Option<Expect>,
+}
+
+/// What a stream is to keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Expect {
+    /// The longest that it may go without sending a message.
+    pub output_every: Duration,
+    /// What is done when it does.
+    pub on_breach: OnBreach,
+}
+
+/// What is done when a stream does not keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBreach {
+    /// It is told.
+    Alert,
+    /// The stream is started again.
+    Restart,
 }
 
 #[derive(Deserialize)]
@@ -42,12 +63,15 @@ impl StreamConfig {
                 .unwrap_or(pipeline)
         };
         let pipeline: Pipeline = pipeline.read().map_err(|error| error.at("pipeline"))?;
+        let expect = node.get("expect").filter(|expect| !expect.is_null());
+        let expect = expect.map(|expect| expect.read().map_err(|error| error.at("expect"))).transpose()?;
         Ok(Self {
             input: section("input"),
             buffer: section("buffer"),
             pipeline_threads: pipeline.threads,
             processors: pipeline.processors,
             output: section("output"),
+            expect,
         })
     }
 }

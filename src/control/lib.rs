@@ -7,9 +7,11 @@
 mod checkpoints;
 pub mod diff;
 pub mod events;
+mod fate;
 pub mod files;
 mod plan;
 mod probation;
+mod progress;
 mod reconcile;
 pub mod record;
 mod restore;

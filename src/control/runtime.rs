@@ -105,6 +105,15 @@ pub struct Link {
     pub over: bool,
 }
 
+/// What a stream promised to keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect {
+    /// The longest that it goes without sending a message.
+    pub output_every: Duration,
+    /// Whether it is started again when it does.
+    pub restart: bool,
+}
+
 /// What is counted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counters {
@@ -139,6 +148,16 @@ pub trait Running: Any + Send + Sync {
     /// What is counted of it.
     fn counters(&self) -> Counters {
         Counters::default()
+    }
+
+    /// What it promised to keep up.
+    fn expect(&self) -> Option<Expect> {
+        None
+    }
+
+    /// For how long the oldest message that it read waits for its delivery.
+    fn oldest(&self) -> Option<Duration> {
+        None
     }
 
     /// Checkpoints that changed since this was last asked: `(component path, text)`. Cheap: asked every second.

@@ -6,7 +6,7 @@ use crate::{
     store::folder::Condition,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Where a stream or resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
@@ -32,6 +32,8 @@ pub enum Phase {
     Failed,
     /// It cannot be built.
     Invalid,
+    /// Running, but it does not send what its config promises.
+    Stalled,
     /// Kept from running: the process died of it.
     Quarantined,
     /// Running, but it has to prove itself.
@@ -120,6 +122,10 @@ pub(crate) struct Observed<'a> {
     pub(crate) next_retry: Option<u64>,
     /// How long it runs or ran, in milliseconds.
     pub(crate) uptime: u64,
+    /// The promised time in which it sent nothing.
+    pub(crate) silent: Option<Duration>,
+    /// Since when what it read does not go through.
+    pub(crate) stuck: Option<u64>,
     /// What is counted.
     pub(crate) counters: Counters,
 }
@@ -142,6 +148,7 @@ impl Observed<'_> {
             _ if self.desired.is_some_and(|desired| desired.on_probation().is_some()) => {
                 (Phase::OnProbation, since)
             }
+            _ if self.silent.is_some() => (Phase::Stalled, since),
             Some(link) => (Phase::Degraded, link.since.max(since)),
             None if self.desired.is_some_and(|desired| desired.rolled_back.is_some()) => {
                 (Phase::RolledBack, since)
@@ -165,6 +172,10 @@ impl Observed<'_> {
                 self.desired.and_then(Desired::in_quarantine).map(|quarantined| quarantined.reason.clone())
             }
             Phase::BackingOff | Phase::Failed => self.failure.map(|failure| failure.message.clone()),
+            Phase::Stalled => self.silent.map(|silent| {
+                let down = self.down().map(|link| format!(", and {} is not connected", link.path));
+                format!("it sent nothing for {} s{}", silent.as_secs_f64(), down.unwrap_or_default())
+            }),
             Phase::RolledBack => self.desired.and_then(|desired| desired.rolled_back.as_ref()).map(
                 |RolledBack { from, to, reason, .. }| {
                     format!("generation {from} failed its probation and {to} was put back: {reason}")
@@ -215,6 +226,11 @@ impl Observed<'_> {
             let (since, message) = (rejected.at, rejected.error.clone());
             all.push(Condition { kind: "FileRefused", since, message });
         }
+        if let Some(since) = self.stuck {
+            let message =
+                "messages that were read wait for their delivery for ten minutes, and none was sent".into();
+            all.push(Condition { kind: "NoProgress", since, message });
+        }
         all
     }
 }
@@ -226,6 +242,7 @@ fn next(phase: Phase, has_spec: bool) -> Option<&'static str> {
         Phase::BackingOff => Some("it starts again by itself"),
         Phase::OnProbation => Some("it counts as healthy when its probation is over"),
         Phase::RolledBack => Some("it runs as it did before; a new spec is another try"),
+        Phase::Stalled => Some("it runs on; look at what it reads from, and at where it sends to"),
         Phase::Quarantined => Some("resume or a new spec lets it run"),
         Phase::Paused => Some("resume lets it run on from where it stood"),
         Phase::Completed => Some("PUT or restart runs it again"),

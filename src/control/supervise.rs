@@ -1,4 +1,4 @@
-//! Looks at what runs, once a second: connections come and go without anybody being told.
+//! Looks at what runs, once a second: connections come and go, and messages stay away, without anybody being told.
 
 use crate::{
     reconcile::Shared,
@@ -11,18 +11,33 @@ use std::{sync::Arc, time::Duration};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+/// Every so many looks, streams that promised nothing are asked for their progress as well.
+const SELDOM: u64 = 30;
 
 impl Shared {
     /// Looks at all streams until it is dropped.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        for look in 0.. {
             tick.tick().await;
-            for (key, slot) in self.table().slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream) {
-                self.look_at_links(key, slot);
-            }
+            self.look_at_runs(look % SELDOM == 0);
             self.judge_trials().await;
+        }
+    }
+
+    fn look_at_runs(&self, all: bool) {
+        let mut table = self.table();
+        let streams = table.slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream);
+        let mut broken = Vec::new();
+        for (key, slot) in streams {
+            if self.look_at_progress(key, slot, all) {
+                broken.push(key.clone());
+            }
+            self.look_at_links(key, slot);
+        }
+        for key in &broken {
+            table.wake(key);
         }
     }
 

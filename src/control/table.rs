@@ -2,6 +2,7 @@
 
 use crate::{
     diff::{Have, Run, Want},
+    progress::Progress,
     record::{self, Desired, Key, Kind, StoredCheckpoint},
     runtime::{Ended, Prepared, Running},
     status::{self, LastError, Observed, Phase, View},
@@ -108,6 +109,8 @@ pub(crate) struct Slot {
     pub(crate) since: u64,
     /// Of the last run that is over, in milliseconds.
     pub(crate) uptime: u64,
+    /// What is watched of the run, if anything is.
+    pub(crate) progress: Option<Box<Progress>>,
     /// The newest acknowledged positions, for the next run.
     pub(crate) checkpoints: HashMap<String, Arc<str>>,
     pub(crate) lineage: u64,
@@ -187,6 +190,8 @@ impl Slot {
             restarts: self.restarts,
             next_retry: self.failed.as_ref().map(|failed| failed.next_retry),
             uptime: uptime.unwrap_or(self.uptime),
+            silent: self.progress.as_ref().and_then(|progress| progress.silent),
+            stuck: self.progress.as_ref().and_then(|progress| progress.stuck),
             counters,
         });
         View { key: key.clone(), desired: self.desired.clone(), status, links }

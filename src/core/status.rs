@@ -3,11 +3,17 @@
 use crate::component::Component;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// Keeps account of what was read and not yet delivered.
+pub trait Account: Send + Sync {
+    /// For how long the oldest of it has waited.
+    fn oldest(&self) -> Option<Duration>;
+}
 
 /// The connection of one input or output leaf.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub struct Connection {
     /// When it last came or went, in milliseconds since 1970; zero before the first attempt.
     since: AtomicU64,
     failures: AtomicU32,
+    account: OnceLock<Weak<dyn Account>>,
 }
 
 fn now() -> u64 {
@@ -30,7 +37,8 @@ impl Connection {
     /// Not connected yet.
     pub fn new(component: Arc<Component>) -> Self {
         let (since, failures) = (AtomicU64::new(0), AtomicU32::new(0));
-        Self { component, connected: AtomicBool::new(false), error: Mutex::new(None), since, failures }
+        let (connected, error, account) = (AtomicBool::new(false), Mutex::new(None), OnceLock::new());
+        Self { component, connected, error, since, failures, account }
     }
 
     /// Whether it is connected now.
@@ -51,6 +59,16 @@ impl Connection {
     /// Failures since it was last connected.
     pub fn failures(&self) -> u32 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Lets an account be asked for what waits; the first one stays.
+    pub fn set_account(&self, account: Weak<dyn Account>) {
+        self.account.get_or_init(|| account);
+    }
+
+    /// For how long the oldest message that was read waits for its delivery.
+    pub fn oldest(&self) -> Option<Duration> {
+        self.account.get()?.upgrade()?.oldest()
     }
 
     /// It is connected now.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use weir_core::{
     frame::{Frame, Mark},
     input::{Input, Next, OnOutcome, Progress, Reader, Reading},
     metrics::Series,
-    status::Connection,
+    status::{Account, Connection},
 };
 
 /// A leaf input.
@@ -49,14 +49,16 @@ impl LeafInput {
         connection: Arc<Connection>,
         series: Arc<Series>,
     ) -> Self {
-        let ledger = Ledger {
+        let ledger = Arc::new(Ledger {
             progress: reader.progress(),
             replays: reader.replays(),
             series: Arc::clone(&series),
             state: Mutex::default(),
             changed: Notify::new(),
             closing: AtomicBool::new(false),
-        };
+        });
+        let account: Weak<Ledger> = Arc::downgrade(&ledger);
+        connection.set_account(account);
         Self {
             reader,
             environment,
@@ -67,7 +69,7 @@ impl LeafInput {
             ended: false,
             flushed: false,
             reading: Reading::default(),
-            ledger: Arc::new(ledger),
+            ledger,
         }
     }
 
@@ -254,6 +256,12 @@ struct Nacked {
 enum Replay {
     Now(Frame),
     Later(Option<Instant>),
+}
+
+impl Account for Ledger {
+    fn oldest(&self) -> Option<Duration> {
+        self.lock().open.front().map(|sent| sent.read_at.elapsed())
+    }
 }
 
 impl Ledger {

@@ -178,6 +178,7 @@ impl Fixture {
         });
         let view = View { metrics: Arc::clone(&self.metrics), ..View::default() };
         let stream = Stream {
+            mark: None,
             environment: self.environment.clone(),
             input: Box::new(input),
             buffer: None,

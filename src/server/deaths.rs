@@ -130,10 +130,10 @@ mod tests {
     fn the_only_suspect_of_two_aborts_or_three_deaths_is_the_culprit() {
         let suspect =
             |stream: &str, generation| Suspect { stream: stream.into(), generation, path: "input".into() };
-        let death =
-            |time, aborted, suspects: &[Suspect]| Death { time, aborted, suspects: suspects.to_vec() };
+        let death = |time, aborted, suspects: Vec<Suspect>| Death { time, aborted, suspects };
         let (a, b) = (suspect("a", 1), suspect("b", 1));
-        let (abort, kill) = (|time| death(time, true, &[a.clone()]), |time| death(time, false, &[a.clone()]));
+        let (abort, kill) =
+            (|time| death(time, true, vec![a.clone()]), |time| death(time, false, vec![a.clone()]));
         let now = TOGETHER + 10;
         let table = [
             (vec![], false),
@@ -143,10 +143,10 @@ mod tests {
             (vec![kill(20), kill(30)], false),
             (vec![kill(20), abort(30)], false),
             (vec![kill(20), abort(30), kill(40)], true),
-            (vec![abort(20), death(25, true, &[b.clone()]), abort(30)], true),
-            (vec![abort(20), death(30, true, &[a.clone(), b.clone()])], false),
-            (vec![abort(20), abort(30), death(40, true, &[])], false),
-            (vec![abort(20), death(30, true, &[suspect("a", 2)])], false),
+            (vec![abort(20), death(25, true, vec![b.clone()]), abort(30)], true),
+            (vec![abort(20), death(30, true, vec![a.clone(), b.clone()])], false),
+            (vec![abort(20), abort(30), death(40, true, vec![])], false),
+            (vec![abort(20), death(30, true, vec![suspect("a", 2)])], false),
         ];
         for (row, (deaths, expected)) in table.iter().enumerate() {
             assert_eq!(culprit(deaths, now).is_some(), *expected, "row {row}");

@@ -60,7 +60,7 @@ impl Flight {
         if fs::metadata(&self.new).is_ok_and(|file| file.len() > LENGTH) {
             fs::rename(&self.new, &self.old)?;
         }
-        let lines: String = events.iter().map(|one| format!("{}\n", event(one))).collect();
+        let lines = events.iter().fold(String::new(), |lines, one| lines + &event(one).to_string() + "\n");
         OpenOptions::new().create(true).append(true).open(&self.new)?.write_all(lines.as_bytes())
     }
 

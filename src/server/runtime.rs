@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Handle;
-use weir_config::{Node, environment, stream::StreamConfig};
+use weir_config::{
+    Node, environment,
+    stream::{OnBreach, StreamConfig},
+};
 use weir_control::{
     record::{Desired, Key, Kind as RecordKind, Owner},
-    runtime::{BuildFailure, Builder, Counters, Ended, Link, Prepared, Running, Start},
+    runtime::{BuildFailure, Builder, Counters, Ended, Expect, Link, Prepared, Running, Start},
 };
 use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection, view::Uses};
 use weir_engine::{
@@ -81,10 +84,10 @@ impl Runtime {
         config: &StreamConfig,
         stored: &HashMap<String, Arc<str>>,
     ) -> Result<(Stream, Claims), BuildFailure> {
-        let build = || self.0.engine.build(id, config, stored);
+        let assemble = || self.0.engine.build(id, config, stored);
         let built = match self.mark(id, generation) {
-            Some(mark) => mark.cover("build", build),
-            None => build(),
+            Some(mark) => mark.cover("build", assemble),
+            None => assemble(),
         };
         // Taken whatever came of it: what was not built serves no paths.
         let claims = self.0.host.claims(id);
@@ -170,7 +173,8 @@ impl Prepared for PreparedStream {
         let Self { runtime, id, config, mut stream, mut claims } = *self;
         // Positions are read while a component is built, and they may be newer than this build.
         if !start.checkpoints.is_empty() && !stream.view().checkpoints.is_empty() {
-            let (again, id, generation) = (runtime.clone(), id.clone(), start.generation);
+            let (again, id, config, generation) =
+                (runtime.clone(), id.clone(), config.clone(), start.generation);
             let built = tokio::task::spawn_blocking(move || {
                 again.build((&id, generation), &config, &start.checkpoints)
             })
@@ -180,6 +184,10 @@ impl Prepared for PreparedStream {
         }
         claims.start();
         let stream = stream.marked(runtime.mark(&id, start.generation));
+        let expect = config.expect.map(|expect| Expect {
+            output_every: expect.output_every.0,
+            restart: expect.on_breach == OnBreach::Restart,
+        });
         let running = Arc::new(stream.start(&runtime.0.data));
         let ended = Arc::clone(&running);
         runtime.0.data.spawn(async move {
@@ -189,12 +197,12 @@ impl Prepared for PreparedStream {
                 End::Failed(reason) => Ended::Failed(reason),
             });
         });
-        Ok(Box::new(RunningStream(running)))
+        Ok(Box::new(RunningStream(running, expect)))
     }
 }
 
 /// A stream that runs, or ran last.
-pub(crate) struct RunningStream(Arc<weir_engine::Running>);
+pub(crate) struct RunningStream(Arc<weir_engine::Running>, Option<Expect>);
 
 impl RunningStream {
     /// What can be seen of it.
@@ -253,6 +261,14 @@ impl Running for RunningStream {
 
     fn uses(&self) -> Vec<Key> {
         keys(&self.view().uses)
+    }
+
+    fn expect(&self) -> Option<Expect> {
+        self.1
+    }
+
+    fn oldest(&self) -> Option<Duration> {
+        self.view().inputs.all().iter().filter_map(|input| input.oldest()).max()
     }
 
     fn counters(&self) -> Counters {

@@ -239,6 +239,21 @@ fn a_generation_that_fails_its_probation_gives_way_to_the_last_healthy_one() {
 }
 
 #[test]
+fn a_stream_that_sends_less_than_it_promised_is_stalled_or_started_again() {
+    let server = Server::start();
+    let promise = |more: &str| format!("{}expect:\n  output_every: 1s\n{more}", idle_stream("one"));
+    server.done("POST", "/streams/told", &promise(""));
+    server.done("POST", "/streams/again", &promise("  on_breach: restart\n"));
+    let refused = server.post("/streams/bad", &promise("  on_breach: cry\n"));
+    assert_eq!((refused.status, refused.text().contains("cry")), (400, true), "{}", refused.text());
+    eventually("it is stalled", PATIENCE, || (server.status("told")["phase"] == "Stalled").then_some(()));
+    eventually("it is started again", PATIENCE, || {
+        (server.get("/streams/again/status").json()["restarts"].as_u64() > Some(0)).then_some(())
+    });
+    assert!(told(&server, "again").contains(&"Stalled".to_owned()));
+}
+
+#[test]
 fn what_is_wrong_with_a_request_is_said_in_json() {
     let server = Server::start();
     server.done("POST", "/streams/a", ENDLESS);

@@ -202,6 +202,6 @@ fn a_stream_that_the_process_died_of_twice_is_quarantined_until_it_is_resumed() 
     server.stop();
     server.start_again();
     assert_eq!(server.status("bad")["phase"], "Quarantined");
-    server.done("POST", "/streams/bad/resume?wait=none", "");
+    assert_eq!(server.post("/streams/bad/resume?wait=none", "").status, 202);
     assert!(server.ends_within(PATIENCE), "it runs, and aborts");
 }

@@ -5,13 +5,14 @@ mod damage;
 mod files;
 mod past;
 mod probation;
+mod progress;
 mod reconcile;
 mod writes;
 
 use crate::{
     reconcile::Options,
     record::{Desired, Format, Key, Kind, fingerprint},
-    runtime::{BuildFailure, Builder, Counters, EndSignal, Ended, Link, Prepared, Running, Start},
+    runtime::{BuildFailure, Builder, Counters, EndSignal, Ended, Expect, Link, Prepared, Running, Start},
     service::{Service, Submission, WriteOptions},
     status::{Phase, Status},
     store::committer::{Commits, Committer, Loaded, Origin},
@@ -38,6 +39,8 @@ pub(super) struct World {
     pub(super) sync_fails: Mutex<bool>,
     pub(super) links: Mutex<Vec<Link>>,
     pub(super) counters: Mutex<Counters>,
+    pub(super) expect: Mutex<Option<Expect>>,
+    pub(super) oldest: Mutex<Option<Duration>>,
 }
 
 impl World {
@@ -127,6 +130,14 @@ impl Running for FakeRunning {
 
     fn links(&self) -> Vec<Link> {
         self.world.links.lock().unwrap().clone()
+    }
+
+    fn expect(&self) -> Option<Expect> {
+        *self.world.expect.lock().unwrap()
+    }
+
+    fn oldest(&self) -> Option<Duration> {
+        *self.world.oldest.lock().unwrap()
     }
 
     fn counters(&self) -> Counters {
