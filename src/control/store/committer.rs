@@ -205,6 +205,15 @@ impl Committer {
         Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }
     }
 
+    /// Commits to memory that begins with these records, as a start on a store does.
+    #[cfg(test)]
+    pub(crate) fn over(records: &Records) -> (Commits, Loaded) {
+        let store = Box::new(super::memory::MemoryStore::with(records.clone()));
+        let (writer, loaded) = Writer::new(Opened { store, ..Opened::in_memory() }, records.clone());
+        let shown = Arc::clone(&writer.shown);
+        (Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }, loaded)
+    }
+
     /// A handle to it.
     pub fn commits(&self) -> Commits {
         self.commits.clone()
@@ -270,6 +279,13 @@ impl Commits {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Get { keys, answer }).await?;
         answered.await.map_err(gone)?
+    }
+
+    /// Everything that is durable.
+    #[cfg(test)]
+    pub(crate) fn records(&self) -> Records {
+        let Way::Direct(writer) = &self.way else { return Records::new() };
+        writer.lock().unwrap_or_else(PoisonError::into_inner).store.scan("").unwrap_or_default()
     }
 
     /// What a person should know about the store.

@@ -7,6 +7,7 @@ mod past;
 mod probation;
 mod progress;
 mod reconcile;
+mod simulation;
 mod writes;
 
 use crate::{
