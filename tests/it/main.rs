@@ -19,6 +19,7 @@ mod dynamic;
 mod exports;
 mod faults;
 mod fields;
+mod floods;
 mod harness;
 mod hostile;
 mod http;
