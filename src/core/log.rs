@@ -1,6 +1,9 @@
 //! Log lines of a component, which say whose they are.
 
-use crate::{component::Component, context::BuildContext};
+use crate::{
+    component::Component,
+    context::{BuildContext, Environment},
+};
 use std::{fmt::Display, sync::Arc};
 
 /// Writes log lines in the name of one component.
@@ -13,8 +16,13 @@ pub struct Log {
 impl Log {
     /// Of the component being built.
     pub fn new(context: &dyn BuildContext) -> Self {
-        let stream = Some(context.environment().stream.clone()).filter(|stream| !stream.is_empty());
-        Self { component: Arc::clone(context.component()), stream }
+        Self::of(context.component(), context.environment())
+    }
+
+    /// Of a component that lives in this environment.
+    pub fn of(component: &Arc<Component>, environment: &Environment) -> Self {
+        let stream = Some(environment.stream.clone()).filter(|stream| !stream.is_empty());
+        Self { component: Arc::clone(component), stream }
     }
 
     /// Whose lines they are.

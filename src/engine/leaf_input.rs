@@ -15,7 +15,6 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
-use tracing::{error, info};
 use weir_bloblang::Message;
 use weir_core::{
     ack::{Failure, Origin},
@@ -24,6 +23,7 @@ use weir_core::{
     error::Error,
     frame::{Frame, Mark},
     input::{Input, Next, OnOutcome, Progress, Reader, Reading},
+    log::Log,
     metrics::Series,
     status::{Account, Connection},
 };
@@ -73,6 +73,11 @@ impl LeafInput {
         }
     }
 
+    /// For its log lines, which are few.
+    fn log(&self) -> Log {
+        Log::of(&self.connection.component, &self.environment)
+    }
+
     /// One attempt; false after a failure and its wait.
     async fn connect(&mut self) {
         match self.reader.connect().await {
@@ -81,13 +86,7 @@ impl LeafInput {
                 self.backoff.reset();
                 self.connection.up();
                 self.series.add(counter::UP, 1);
-                let component = &self.connection.component;
-                info!(
-                    label = component.label,
-                    path = component.path,
-                    "Input type {} is now active",
-                    component.name
-                );
+                self.log().info(format_args!("Input type {} is now active", self.connection.component.name));
             }
             Err(Error::EndOfInput | Error::Closed) => self.ended = true,
             Err(reason) => {
@@ -95,13 +94,8 @@ impl LeafInput {
                     Error::BackOff(wait, _) => *wait,
                     _ => self.backoff.wait(),
                 };
-                let component = &self.connection.component;
-                error!(
-                    label = component.label,
-                    path = component.path,
-                    "Failed to connect to {}: {reason}",
-                    component.name
-                );
+                let name = &self.connection.component.name;
+                self.log().error(format_args!("Failed to connect to {name}: {reason}"));
                 self.series.add(counter::FAILED, 1);
                 self.connection.down(Some(reason.to_string()));
                 tokio::time::sleep(wait).await;
@@ -123,8 +117,7 @@ impl LeafInput {
             }
             Err(Error::BackOff(wait, _)) => tokio::time::sleep(wait).await,
             Err(reason) => {
-                let component = &self.connection.component;
-                error!(label = component.label, path = component.path, "Failed to read message: {reason}");
+                self.log().error(format_args!("Failed to read message: {reason}"));
                 tokio::time::sleep(self.backoff.wait()).await;
             }
         }

@@ -8,13 +8,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 use tokio::{sync::Semaphore, time::Instant};
-use tracing::{error, info};
 use weir_core::{
     ack::WriteError,
     backoff::Backoff,
     context::Environment,
     error::Error,
     frame::Frame,
+    log::Log,
     metrics::Series,
     output::{Output, Writer},
     refuse::failed_messages,
@@ -136,30 +136,20 @@ impl Leaf {
                 () = hard.cancelled() => return false,
                 attempt = self.writer.connect() => attempt,
             };
-            let component = &self.connection.component;
+            let name = &self.connection.component.name;
             let reason = match attempt {
                 Ok(()) => {
                     backoff.reset();
                     self.series.add(counter::UP, 1);
                     self.connection.up();
                     self.connected.store(true, Ordering::Release);
-                    info!(
-                        label = component.label,
-                        path = component.path,
-                        "Output type {} is now active",
-                        component.name
-                    );
+                    self.log().info(format_args!("Output type {name} is now active"));
                     return true;
                 }
                 Err(Error::Closed) => return false,
                 Err(reason) => reason,
             };
-            error!(
-                label = component.label,
-                path = component.path,
-                "Failed to connect to {}: {reason}",
-                component.name
-            );
+            self.log().error(format_args!("Failed to connect to {name}: {reason}"));
             self.series.add(counter::FAILED, 1);
             self.connection.down(Some(reason.to_string()));
             let wait = if let Error::BackOff(wait, _) = reason { wait } else { backoff.wait() };
@@ -169,6 +159,11 @@ impl Leaf {
             }
         }
         true
+    }
+
+    /// For its log lines, which are few.
+    fn log(&self) -> Log {
+        Log::of(&self.connection.component, &self.environment)
     }
 
     fn lost(&self) {
@@ -195,14 +190,8 @@ impl Leaf {
                 }
                 Err(reason) => {
                     self.series.add(counter::ERROR, 1);
-                    let component = &self.connection.component;
-                    error!(
-                        label = component.label,
-                        path = component.path,
-                        "Failed to send message to {}: {}",
-                        component.name,
-                        reason.error
-                    );
+                    let name = &self.connection.component.name;
+                    self.log().error(format_args!("Failed to send message to {name}: {}", reason.error));
                     return frame.settle(Err(reason));
                 }
             }

@@ -257,6 +257,26 @@ fn a_line_that_a_component_repeats_is_logged_ten_times() {
     assert_eq!(lines(), 10, "{}", server.log());
 }
 
+#[test]
+fn lines_of_components_say_whose_they_are() {
+    let server = Server::start();
+    let stream = "input:\n  file: { paths: [ nowhere ] }\noutput:\n  label: out\n  drop: {}\n";
+    server.done("POST", "/streams/a", stream);
+    server.done("POST", "/streams/b", stream);
+    for id in ["a", "b"] {
+        for said in [
+            format!(
+                "msg=\"Failed to read message: open nowhere: no such file or directory\" @service=weir label=\"\" path=root.input stream={id}\n"
+            ),
+            format!(
+                "msg=\"Output type drop is now active\" @service=weir label=out path=root.output stream={id}\n"
+            ),
+        ] {
+            eventually(&said, PATIENCE, || server.log().contains(&said).then_some(()));
+        }
+    }
+}
+
 /// The library that lets a program see another time.
 fn faketime() -> String {
     let found = fs::read_dir("/usr/lib")

@@ -103,6 +103,7 @@ impl Lines {
                 line.push(' ');
             }
             let quote = always_quoted.contains(&&name)
+                || text.is_empty()
                 || text.bytes().any(|byte| byte <= b' ' || byte == b'"' || byte == b'=');
             // Writing to a string cannot fail.
             let _written =
