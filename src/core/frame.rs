@@ -60,6 +60,18 @@ impl Frame {
         self.marks.push(Mark { end: index(self.messages.len()), slot });
     }
 
+    /// Takes over the batches of another frame, or gives it back if they are of another origin.
+    pub fn join(&mut self, mut other: Self) -> Option<Self> {
+        if !Arc::ptr_eq(&self.origin, &other.origin) {
+            return Some(other);
+        }
+        let before = index(self.messages.len());
+        self.messages.append(&mut other.messages);
+        let marks = mem::take(&mut other.marks).into_iter();
+        self.marks.extend(marks.map(|mark| Mark { end: before + mark.end, ..mark }));
+        None
+    }
+
     /// All messages, batch after batch.
     pub fn messages(&self) -> &[Message] {
         &self.messages
@@ -255,6 +267,19 @@ mod tests {
         singles.next().unwrap().deliver();
         drop(singles);
         assert_eq!(told(&book), [(0, true), (1, false), (2, false)]);
+    }
+
+    #[test]
+    fn frames_of_one_origin_can_be_joined() {
+        let book = Arc::new(Book::default());
+        let mut singles = frame(&book).into_singles();
+        let mut joined = singles.next().unwrap();
+        assert!(joined.join(singles.next().unwrap()).is_none());
+        let batches: Vec<_> = joined.batches().map(|(slot, batch)| (slot, batch.len())).collect();
+        assert_eq!(batches, [(0, 2), (1, 1)]);
+        assert!(joined.join(frame(&Arc::default())).is_some());
+        joined.deliver();
+        assert_eq!(told(&book), [(0, true), (1, true)]);
     }
 
     #[test]

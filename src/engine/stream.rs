@@ -23,6 +23,7 @@ use tracing::error;
 use weir_core::{
     buffer::Buffer,
     context::Environment,
+    frame::Frame,
     input::{Input, Next},
     output::Output,
     processor::Processor,
@@ -305,11 +306,7 @@ impl Pipeline {
                 Some(Next::Frame(frame)) => {
                     let _working = self.working.read().await;
                     drop(frames);
-                    let mut passage = Passage::new(&self.chain, frame, at);
-                    while let Some(frame) = passage.next(&self.chain, at).await {
-                        // The writer is gone only when the stream is torn down; the batch then fails back.
-                        drop(to.send(Box::new(Next::Frame(frame))).await);
-                    }
+                    self.pass(frame, &to, at).await;
                 }
                 Some(Next::Flush) => {
                     // Taken while no other worker can begin a frame.
@@ -318,6 +315,41 @@ impl Pipeline {
                 }
                 Some(Next::End) | None => return,
             }
+        }
+    }
+
+    /// Sends on what a frame becomes: each part as soon as the writer has room, and until then joined to the next.
+    async fn pass(&self, frame: Frame, to: &mpsc::Sender<Item>, at: &AtomicUsize) {
+        let mut passage = Passage::new(&self.chain, frame, at);
+        let mut ready: Option<Frame> = None;
+        loop {
+            let made = {
+                let next = passage.next(&self.chain, at);
+                tokio::pin!(next);
+                loop {
+                    tokio::select! {
+                        biased;
+                        room = to.reserve(), if ready.is_some() => {
+                            // The writer is gone only when the stream is torn down; what is ready then fails back.
+                            if let (Ok(room), Some(frame)) = (room, ready.take()) {
+                                room.send(Box::new(Next::Frame(frame)));
+                            }
+                        }
+                        made = &mut next => break made,
+                    }
+                }
+            };
+            let Some(made) = made else { break };
+            let apart = match &mut ready {
+                Some(ready) => ready.join(made),
+                None => Some(made),
+            };
+            if let Some(before) = apart.and_then(|apart| ready.replace(apart)) {
+                drop(to.send(Box::new(Next::Frame(before))).await);
+            }
+        }
+        if let Some(last) = ready {
+            drop(to.send(Box::new(Next::Frame(last))).await);
         }
     }
 }
