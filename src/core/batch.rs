@@ -103,7 +103,10 @@ impl Batcher {
     }
 
     fn add_message(&mut self, mut message: Message) {
-        self.bytes += message.len();
+        // Sizes are asked for only where they count, for a value is written out to tell.
+        if self.policy.byte_size > 0 {
+            self.bytes += message.len();
+        }
         self.tags
             .push(mem::replace(&mut message.tag, u32::try_from(self.messages.len()).unwrap_or(UNTAGGED)));
         self.messages.push(message);

@@ -126,9 +126,16 @@ fn array(batch: &[Message]) -> Result<Value, String> {
     Ok(Value::from(items))
 }
 
+/// So much room is made for an archive before its size is known.
+const ROOM: usize = 4 << 20;
+
 fn separated(batch: &[Message], separator: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(batch.iter().map(|message| message.len() + separator.len()).sum());
+    let mut out = Vec::new();
     for (index, message) in batch.iter().enumerate() {
+        if index == 1 {
+            // Messages are mostly alike.
+            out.reserve((out.len() + separator.len()).saturating_mul(batch.len()).min(ROOM));
+        }
         if index > 0 {
             out.extend_from_slice(separator);
         }
