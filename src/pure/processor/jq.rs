@@ -10,7 +10,7 @@ use jaq_core::{
 };
 use jaq_json::{Num, Val, read};
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use weir_bloblang::{Kind, Message, Object, Text, Value};
 use weir_core::{
     build_error::BuildError,
@@ -40,8 +40,9 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     examples: &[Example { title: "A field", config: "query: '{ name: .user.name }'" }],
     build: |node, context| {
         let Config { query, raw, output_raw } = node.read()?;
-        let filter = compile(&query)?;
-        Ok(Box::new(Jq { inner: Arc::new(Inner { filter, raw, output_raw }), log: Log::new(context) }))
+        let (filter, asks_metadata) = (compile(&query)?, query.contains("$metadata"));
+        let inner = Arc::new(Inner { filter, asks_metadata, raw, output_raw });
+        Ok(Box::new(Jq { inner, log: Log::new(context) }))
     },
 };
 
@@ -116,6 +117,7 @@ struct Jq {
 
 struct Inner {
     filter: Filter<Data>,
+    asks_metadata: bool,
     raw: bool,
     output_raw: bool,
 }
@@ -123,13 +125,16 @@ struct Inner {
 impl Inner {
     /// What a message becomes; none: it is dropped.
     fn work(&self, message: &mut Message) -> Result<bool, String> {
-        let input =
-            if self.raw { Val::utf8_str(message.content().to_vec()) } else { value(structured(message)?)? };
-        let mut metadata = Object::with_capacity(message.metadata().len());
-        for (key, value) in message.metadata().iter() {
-            metadata.insert(key.clone(), value.clone());
+        let input = if self.raw {
+            Val::utf8_str(message.content().to_vec())
+        } else {
+            value(structured(message)?, 0)?
+        };
+        let mut metadata = Object::new();
+        if self.asks_metadata {
+            message.metadata().iter().for_each(|(key, value)| metadata.insert(key.clone(), value.clone()));
         }
-        let vars = Vars::new([value(&Value::object(metadata))?, value(&Value::object(Object::new()))?]);
+        let vars = Vars::new([value(&Value::object(metadata), 0)?, Val::obj(jaq_json::Map::default())]);
         let context = Ctx::<Data>::new(&self.filter.lut, vars);
         let mut given = Vec::new();
         for output in self.filter.id.run((context, input)).map(unwrap_valr) {
@@ -160,12 +165,31 @@ impl Inner {
     }
 }
 
-fn value(value: &Value) -> Result<Val, String> {
-    read::parse_single(value.to_json().as_bytes()).map_err(|error| error.to_string())
-}
-
-/// How deep a value that a query made may be.
+/// How deep a value may be that a query gets or makes.
 const MAX_DEPTH: usize = 1000;
+
+/// A value as queries see it.
+fn value(value: &Value, depth: usize) -> Result<Val, String> {
+    if depth > MAX_DEPTH {
+        return Err("the document is too deep for a query".into());
+    }
+    if let Some(members) = value.to_object() {
+        let member = |(key, member): (Cow<'_, [u8]>, Value)| {
+            Ok((Val::utf8_str(key.into_owned()), self::value(&member, depth + 1)?))
+        };
+        return Ok(Val::obj(members.iter().map(member).collect::<Result<_, String>>()?));
+    }
+    if let Some(items) = value.to_array() {
+        let items: Result<Vec<_>, _> = items.iter().map(|item| self::value(item, depth + 1)).collect();
+        return Ok(Val::Arr(items?.into()));
+    }
+    match (value.kind(), value.number_text(), value.as_bytes()) {
+        (Kind::Number, Some(text), _) => read::parse_single_num(text.as_bytes()).map(Val::Num),
+        (Kind::String, _, Some(text)) => Some(Val::utf8_str(text.into_owned())),
+        _ => read::parse_single(value.to_json().as_bytes()).ok(),
+    }
+    .ok_or_else(|| "the document holds what JSON cannot express".into())
+}
 
 /// A value that a query made.
 fn made(value: &Val, depth: usize) -> Result<Value, String> {
