@@ -5,7 +5,12 @@ use crate::{compat::structured, log::Log};
 use async_trait::async_trait;
 use jaq_core::{
     Compiler, Ctx, Filter, Vars, data,
-    load::{self, Arena, File, Loader},
+    load::{
+        self, Arena, File, Loader,
+        lex::StrPart,
+        parse::{BinaryOp, Pattern, Term},
+    },
+    path::Part,
     unwrap_valr,
 };
 use jaq_json::{Num, Val, read};
@@ -40,8 +45,10 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     examples: &[Example { title: "A field", config: "query: '{ name: .user.name }'" }],
     build: |node, context| {
         let Config { query, raw, output_raw } = node.read()?;
-        let (filter, asks_metadata) = (compile(&query)?, query.contains("$metadata"));
-        let inner = Arc::new(Inner { filter, asks_metadata, raw, output_raw });
+        let (filter, asks_metadata) = (compile(&query)?, query.contains("metadata"));
+        let term = load::parse(&query, |parser| parser.term());
+        let short = term.and_then(|term| generators(&term)).is_some_and(|count| count <= MAX_GENERATORS);
+        let inner = Arc::new(Inner { filter, asks_metadata, short, raw, output_raw });
         Ok(Box::new(Jq { inner, log: Log::new(context) }))
     },
 };
@@ -110,6 +117,93 @@ fn unparsed(query: &str, error: load::Error<&str>) -> String {
     }
 }
 
+/// Generators that a query may have to be run where it is, and bytes of a batch: the work is at most the number of
+/// values to the power of the generators.
+const MAX_GENERATORS: u32 = 2;
+const SMALL: usize = 4096;
+
+/// Functions whose work is no more than their input's size.
+const PLAIN: [&str; 32] = [
+    "add",
+    "arrays",
+    "ascii_downcase",
+    "ascii_upcase",
+    "booleans",
+    "ceil",
+    "empty",
+    "endswith",
+    "first",
+    "floor",
+    "from_entries",
+    "has",
+    "join",
+    "keys",
+    "last",
+    "length",
+    "ltrimstr",
+    "max",
+    "min",
+    "not",
+    "numbers",
+    "objects",
+    "reverse",
+    "round",
+    "rtrimstr",
+    "select",
+    "sort",
+    "startswith",
+    "strings",
+    "to_entries",
+    "tostring",
+    "type",
+];
+/// Functions that run what they are given for each value of their input.
+const EACH: [&str; 7] = ["all", "any", "group_by", "map", "map_values", "sort_by", "unique_by"];
+
+/// How many generators a query has; `None` where its work may have no bound.
+fn generators(term: &Term<&str>) -> Option<u32> {
+    let all = |terms: &mut dyn Iterator<Item = &Term<&str>>| terms.map(generators).sum::<Option<u32>>();
+    match term {
+        Term::Id | Term::Num(_) | Term::Var(_) | Term::Arr(None) => Some(0),
+        Term::Str(_, parts) => all(&mut parts.iter().filter_map(|part| match part {
+            StrPart::Term(term) => Some(term),
+            _ => None,
+        })),
+        Term::Arr(Some(inner)) | Term::Neg(inner) => generators(inner),
+        Term::Obj(members) => {
+            all(&mut members.iter().flat_map(|(key, value)| [Some(key), value.as_ref()]).flatten())
+        }
+        Term::BinOp(left, operator, right) => match operator {
+            BinaryOp::Pipe(Some(Pattern::Arr(_) | Pattern::Obj(_)))
+            | BinaryOp::Assign
+            | BinaryOp::Update
+            | BinaryOp::UpdateMath(_)
+            | BinaryOp::UpdateAlt => None,
+            _ => Some(generators(left)? + generators(right)?),
+        },
+        Term::IfThenElse(branches, other) => {
+            all(&mut branches.iter().flat_map(|(test, then)| [test, then]).chain(other.as_deref()))
+        }
+        Term::TryCatch(tried, caught) => all(&mut [&**tried].into_iter().chain(caught.as_deref())),
+        Term::Call(name, arguments) => {
+            let each = u32::from(EACH.contains(name));
+            (each == 1 || PLAIN.contains(name)).then_some(())?;
+            Some(all(&mut arguments.iter())? + each)
+        }
+        Term::Path(head, path) => path.0.iter().try_fold(generators(head)?, |count, (part, _)| {
+            Some(
+                count
+                    + match part {
+                        Part::Index(index) => generators(index)?,
+                        Part::Range(None, None) => 1,
+                        Part::Range(from, to) => all(&mut from.iter().chain(to))?,
+                    },
+            )
+        }),
+        _ => None,
+    }
+}
+
 struct Jq {
     inner: Arc<Inner>,
     log: Log,
@@ -118,6 +212,8 @@ struct Jq {
 struct Inner {
     filter: Filter<Data>,
     asks_metadata: bool,
+    /// Whether its work has a bound that small messages keep low.
+    short: bool,
     raw: bool,
     output_raw: bool,
 }
@@ -235,26 +331,36 @@ fn raw(given: &[Val]) -> Result<Vec<u8>, String> {
 
 #[async_trait]
 impl Processor for Jq {
-    async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
-        let inner = Arc::clone(&self.inner);
+    async fn process(&self, mut batch: Vec<Message>) -> Result<Batches, Error> {
+        let inner = &self.inner;
+        if inner.short && batch.iter().map(Message::len).sum::<usize>() <= SMALL {
+            let outcomes = batch.iter_mut().map(|message| inner.work(message)).collect();
+            return Ok(self.told(batch, outcomes));
+        }
+        let inner = Arc::clone(inner);
         let mut untouched = batch.clone();
         // A query may loop: it must not hold up the runtime's thread.
         let work = tokio::task::spawn_blocking(move || {
-            let mut batch = batch;
-            let outcomes: Vec<_> = batch.iter_mut().map(|message| inner.work(message)).collect();
+            let outcomes = batch.iter_mut().map(|message| inner.work(message)).collect();
             (batch, outcomes)
         });
-        let (batch, outcomes) = match tokio::time::timeout(PATIENCE, work).await {
-            Ok(Ok(worked)) => worked,
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok((batch, outcomes))) => Ok(self.told(batch, outcomes)),
             Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Ok(Err(_)) => return Err(Error::Closed),
+            Ok(Err(_)) => Err(Error::Closed),
             Err(_) => {
                 for message in &mut untouched {
                     flag(message, format!("the query took longer than {} seconds", PATIENCE.as_secs()));
                 }
-                return Ok(one(untouched));
+                Ok(one(untouched))
             }
-        };
+        }
+    }
+}
+
+impl Jq {
+    /// What goes on of a batch: dropped and failed messages seen to.
+    fn told(&self, batch: Vec<Message>, outcomes: Vec<Result<bool, String>>) -> Batches {
         let mut out = Vec::with_capacity(batch.len());
         for (mut message, outcome) in batch.into_iter().zip(outcomes) {
             match outcome {
@@ -267,7 +373,7 @@ impl Processor for Jq {
                 }
             }
         }
-        Ok(one(out))
+        one(out)
     }
 }
 
@@ -289,6 +395,27 @@ mod tests {
         let out = run(&jq("error(\"no\")"), &[message, "nope"]).await;
         assert_eq!(out[0][0].error().unwrap().text, "error: no");
         assert!(out[0][1].error().is_some());
+    }
+
+    #[test]
+    fn the_work_of_short_queries_has_a_bound() {
+        let generators =
+            |query: &str| super::generators(&jaq_core::load::parse(query, |parser| parser.term()).unwrap());
+        for (query, count) in [
+            (
+                "{ id, n: (.items | length), s: [ .items[] | select(.qty > 2) | .sku ], f: .items[0].tags }",
+                Some(1),
+            ),
+            ("if .a then map(.b) else \"\\(.c[])\" end", Some(2)),
+            ("[.[] as $x | .[] as $y | $x + $y]", Some(2)),
+            ("..", None),
+            ("def f: f; f", None),
+            ("[.a[range(9)]]", None),
+            ("{ a: [ recurse ] }", None),
+            ("reduce .[] as $x (0; . + $x)", None),
+        ] {
+            assert_eq!(generators(query), count, "{query}");
+        }
     }
 
     #[test]
