@@ -75,21 +75,41 @@ impl Object {
         }
     }
 
-    /// Where `key` is, or where it belongs.
+    /// First bytes of a key, which order as the keys do.
     #[inline]
-    fn find(&self, key: &[u8]) -> Result<usize, usize> {
+    fn key_prefix(&self, entry: &Entry) -> u64 {
+        match (&entry.key, &self.doc) {
+            (Key::Text(text), _) => text.prefix(),
+            (Key::Local(index), Some(doc)) if doc.flags.utf8 && !doc.node(*index).is_escaped() => {
+                doc.prefix(doc.node(*index))
+            }
+            _ => prefix(&self.key_bytes(entry)),
+        }
+    }
+
+    /// Where `key`, whose first bytes are `first`, is, or where it belongs.
+    #[inline]
+    fn find(&self, key: &[u8], first: u64) -> Result<usize, usize> {
+        let order = |entry: &Entry| {
+            self.key_prefix(entry).cmp(&first).then_with(|| (*self.key_bytes(entry)).cmp(key))
+        };
         if self.entries.len() > 16 {
-            return self.entries.binary_search_by(|entry| (*self.key_bytes(entry)).cmp(key));
+            return self.entries.binary_search_by(order);
         }
         // From the end: members are mostly added in order.
         for (at, entry) in self.entries.iter().enumerate().rev() {
-            match (*self.key_bytes(entry)).cmp(key) {
+            match order(entry) {
                 std::cmp::Ordering::Less => return Err(at + 1),
                 std::cmp::Ordering::Equal => return Ok(at),
                 std::cmp::Ordering::Greater => {}
             }
         }
         Err(0)
+    }
+
+    #[inline]
+    fn position(&self, key: &[u8]) -> Option<usize> {
+        self.find(key, prefix(key)).ok()
     }
 
     #[inline]
@@ -120,18 +140,18 @@ impl Object {
     /// The member `key`.
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Value> {
-        let at = self.find(key.as_ref()).ok()?;
+        let at = self.position(key.as_ref())?;
         self.entries.get(at).map(|entry| self.value_of(&entry.slot))
     }
 
     /// Whether there is a member `key`.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
-        self.find(key.as_ref()).is_ok()
+        self.position(key.as_ref()).is_some()
     }
 
     /// The member `key`, to change it.
     pub fn get_mut(&mut self, key: impl AsRef<[u8]>) -> Option<&mut Value> {
-        let at = self.find(key.as_ref()).ok()?;
+        let at = self.position(key.as_ref())?;
         self.slot_mut(at)
     }
 
@@ -149,7 +169,7 @@ impl Object {
     /// Sets the member `key`.
     pub fn insert(&mut self, key: impl Into<Text>, value: Value) {
         let key = key.into();
-        match self.find(key.as_bytes()) {
+        match self.find(key.as_bytes(), key.prefix()) {
             Ok(at) => {
                 let slot = self.slot_for(value);
                 if let Some(entry) = self.entries.get_mut(at) {
@@ -165,7 +185,7 @@ impl Object {
 
     /// The member `key`, put there by `make` if it is missing.
     pub fn get_or_insert_with(&mut self, key: &Text, make: impl FnOnce() -> Value) -> Option<&mut Value> {
-        let at = match self.find(key.as_bytes()) {
+        let at = match self.find(key.as_bytes(), key.prefix()) {
             Ok(at) => at,
             Err(at) => {
                 let slot = Slot::Value(make());
@@ -178,7 +198,7 @@ impl Object {
 
     /// Takes the member `key` out.
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Option<Value> {
-        let at = self.find(key.as_ref()).ok()?;
+        let at = self.position(key.as_ref())?;
         let entry = self.entries.remove(at);
         Some(self.value_of(&entry.slot))
     }

@@ -45,6 +45,17 @@ impl Text {
         }
     }
 
+    /// Its first eight bytes as a big-endian number, zero-padded: orders as the text does.
+    #[inline]
+    pub(crate) fn prefix(&self) -> u64 {
+        let bytes = match &self.0 {
+            // What is not used of it is zero.
+            Repr::Inline { bytes, .. } => &bytes[..],
+            Repr::Heap(bytes) => bytes,
+        };
+        bytes.first_chunk::<8>().map_or(0, |chunk| u64::from_be_bytes(*chunk))
+    }
+
     /// The text, with U+FFFD for every byte that is not UTF-8.
     #[inline]
     pub fn as_str(&self) -> Cow<'_, str> {

@@ -229,7 +229,11 @@ impl Value {
             Self::Uint(n) => Some(Num::Uint(*n)),
             Self::Float(n) => Some(Num::Float(*n)),
             Self::Narrow(n) => Some(n.to_num()),
-            Self::Number(_) | Self::Node(..) => number::parse_text(self.number_text()?.as_bytes()),
+            Self::Number(text) => number::parse_text(text.as_bytes()),
+            Self::Node(doc, index) => {
+                let node = doc.node(*index);
+                if node.kind() == NodeKind::Number { number::parse_text(doc.raw(node)) } else { None }
+            }
             _ => None,
         }
     }

@@ -147,29 +147,10 @@ impl Doc {
         self.node(index + 1).word()
     }
 
-    /// Whether a key node reads as `key`, whose first bytes are `prefix`.
-    #[inline]
-    pub(crate) fn key_is(&self, node: Node, key: &[u8], prefix: u64) -> bool {
-        if node.kind() == Kind::Plain && self.flags.utf8 {
-            node.len() == key.len()
-                && self.prefix(node) == prefix
-                && (key.len() <= 8 || self.raw(node) == key)
-        } else {
-            *self.string(node) == *key
-        }
-    }
-
     /// First eight bytes of a node's raw text as a big-endian number, zero-padded.
     #[inline]
     pub(crate) fn prefix(&self, node: Node) -> u64 {
-        let len = node.len();
-        match self.bytes.get(node.offset()..).and_then(|rest| rest.first_chunk::<8>()) {
-            Some(chunk) => {
-                let word = u64::from_be_bytes(*chunk);
-                if len >= 8 { word } else { word & !(u64::MAX >> (8 * len)) }
-            }
-            None => prefix(self.raw(node)),
-        }
+        prefix_at(&self.bytes, node.offset(), node.len())
     }
 
     /// Node of the member `key` of the object at `index`; of equal keys the last.
@@ -179,14 +160,28 @@ impl Doc {
         if !node.kind().is_object() {
             return None;
         }
-        let (mut at, end, mut found) = (index + 2, index + node.extent(), None);
-        while at < end {
-            if self.key_is(self.node(at), key, prefix) {
-                found = Some(at + 1);
+        let members = self.nodes.get(index as usize + 2..(index + node.extent()) as usize)?;
+        let (utf8, mut at, mut found) = (self.flags.utf8, 0, None);
+        while let Some(name) = members.get(at) {
+            // Mostly the length tells keys apart already.
+            let is_it = if name.is_escaped() || !utf8 {
+                *self.string(*name) == *key
+            } else {
+                name.is_plain(key.len())
+                    && self.prefix(*name) == prefix
+                    && (key.len() <= 8 || self.raw(*name) == key)
+            };
+            if is_it {
+                found = Some(at);
+                // Canonical objects have each key once.
+                if node.kind() == Kind::CanonicalObject {
+                    break;
+                }
             }
-            at = self.next(at + 1);
+            at += 1 + members.get(at + 1).map_or(1, |value| value.extent() as usize);
         }
-        found
+        #[expect(clippy::cast_possible_truncation, reason = "documents are at most MAX_BYTES long")]
+        found.map(|at| index + 3 + at as u32)
     }
 
     /// Node of the item at `position` of the array at `index`.
@@ -227,6 +222,17 @@ impl Doc {
                 key
             })
         })
+    }
+}
+
+/// The [`prefix`] of a key that stands in a text.
+#[inline]
+fn prefix_at(bytes: &[u8], offset: usize, len: usize) -> u64 {
+    let Some(rest) = bytes.get(offset..) else { return 0 };
+    match rest.first_chunk::<8>() {
+        Some(chunk) if len >= 8 => u64::from_be_bytes(*chunk),
+        Some(chunk) => u64::from_be_bytes(*chunk) & !(u64::MAX >> (8 * len)),
+        None => prefix(rest.get(..len).unwrap_or_default()),
     }
 }
 

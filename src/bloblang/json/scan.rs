@@ -17,13 +17,15 @@ fn special_mask(word: u64) -> u64 {
 /// Position of the first quote, backslash or control character from `at` on, or the end.
 #[inline]
 pub(super) fn find_special(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
         let mask = special_mask(u64::from_le_bytes(*chunk));
         if mask != 0 {
-            return at + (mask.trailing_zeros() >> 3) as usize;
+            return bytes.len() - rest.len() + (mask.trailing_zeros() >> 3) as usize;
         }
-        at += 8;
+        rest = after;
     }
+    at = bytes.len() - rest.len();
     while let Some(byte) = bytes.get(at) {
         if *byte == b'"' || *byte == b'\\' || *byte < 0x20 {
             return at;
@@ -31,6 +33,15 @@ pub(super) fn find_special(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     bytes.len()
+}
+
+/// Whether all is ASCII that a JSON string holds as it is.
+#[inline]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let odd = |word: u64| (special_mask(word) | word) & HIGH != 0;
+    let plain = |byte: &u8| (0x20..0x80).contains(byte) && !matches!(byte, b'"' | b'\\');
+    !words.iter().any(|word| odd(u64::from_le_bytes(*word))) && rest.iter().all(plain)
 }
 
 /// Whether the bytes hold U+2028 or U+2029, which the canonical form escapes.

@@ -3,9 +3,7 @@
 //! A scalar or key takes one node, a container two: (offset of its bracket, kind and extent in nodes), then
 //! (length of its text, number of members). Keys are nodes, each followed by its value.
 
-use smallvec::SmallVec;
-
-use super::scan;
+use super::{prefix_at, scan};
 
 /// Deepest nesting of containers.
 const MAX_DEPTH: usize = 10_000;
@@ -14,6 +12,9 @@ pub(crate) const MAX_BYTES: usize = (1 << 28) - 1;
 
 const LENGTH: u32 = (1 << 28) - 1;
 const NONE: u32 = u32::MAX;
+/// Words of containers are at least this, those of strings with escapes that.
+const CONTAINERS: u32 = (Kind::Array as u32) << 28;
+const ESCAPED: u32 = (Kind::Escaped as u32) << 28;
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +51,6 @@ impl Kind {
     #[inline]
     pub(crate) fn is_string(self) -> bool {
         matches!(self, Self::Plain | Self::Escaped | Self::Rewritten)
-    }
-
-    #[inline]
-    fn is_container(self) -> bool {
-        self.is_array() || self.is_object()
     }
 }
 
@@ -105,7 +101,19 @@ impl Node {
     /// Number of nodes the value takes.
     #[inline]
     pub(crate) fn extent(self) -> u32 {
-        if self.kind().is_container() { self.word & LENGTH } else { 1 }
+        if self.word >= CONTAINERS { self.word & LENGTH } else { 1 }
+    }
+
+    /// Whether the text of a string or key has escapes.
+    #[inline]
+    pub(crate) fn is_escaped(self) -> bool {
+        self.word >= ESCAPED
+    }
+
+    /// Whether it is a string or key without escapes, of so many bytes.
+    #[inline]
+    pub(crate) fn is_plain(self, len: usize) -> bool {
+        self.word == node(0, Kind::Plain, len).word
     }
 
     /// The second node of a container holds its member count here.
@@ -141,17 +149,26 @@ struct Open {
     object: bool,
     canonical: bool,
     count: u32,
-    /// Offset and length of the last key.
-    last: (usize, usize),
+    /// The last key, and its first bytes.
+    last: Node,
+    prefix: u64,
+}
+
+impl Open {
+    #[inline]
+    fn new(index: u32, object: bool) -> Self {
+        Self { index, object, canonical: true, count: 0, last: Node::default(), prefix: 0 }
+    }
 }
 
 /// Buffers that live from one document to the next.
 #[derive(Default)]
 pub(super) struct Parser {
     nodes: Vec<Node>,
-    stack: SmallVec<[Open; 16]>,
+    stack: Vec<Open>,
 }
 
+/// Where a document is read, and whether blanks were passed over.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -176,7 +193,7 @@ impl Cursor<'_> {
     /// Reads the string whose opening quote is here.
     #[expect(clippy::inline_always, reason = "measured: a call for each string costs a tenth of the parse")]
     #[inline(always)]
-    fn string(&mut self) -> Result<(Node, bool), Failure> {
+    fn string(&mut self) -> Result<Node, Failure> {
         let start = self.at + 1;
         let end = scan::find_special(self.bytes, start);
         let (end, kind) = match self.bytes.get(end) {
@@ -188,7 +205,7 @@ impl Cursor<'_> {
             _ => return Err(Failure::Syntax),
         };
         self.at = end + 1;
-        Ok((node(start, kind, end - start), kind != Kind::Rewritten))
+        Ok(node(start, kind, end - start))
     }
 
     #[inline]
@@ -200,6 +217,20 @@ impl Cursor<'_> {
         } else {
             Err(Failure::Syntax)
         }
+    }
+}
+
+impl Open {
+    /// Takes in a key: whether the object's text is still canonical with it.
+    #[inline]
+    fn key(&mut self, key: Node, bytes: &[u8]) {
+        let text = |key: Node| bytes.get(key.offset()..key.offset() + key.len()).unwrap_or_default();
+        let prefix = prefix_at(bytes, key.offset(), key.len());
+        let follows = self.prefix < prefix
+            || (self.prefix == prefix && (self.count == 0 || text(self.last) < text(key)));
+        // Escaped keys do not order as their text does.
+        self.canonical = follows && !key.is_escaped();
+        (self.last, self.prefix) = (key, prefix);
     }
 }
 
@@ -216,34 +247,10 @@ impl Parser {
         if self.nodes.capacity() > 1 << 16 {
             self.nodes = Vec::new();
         }
-        if self.stack.spilled() {
-            self.stack = SmallVec::new();
+        if self.stack.capacity() > 1 << 10 {
+            self.stack = Vec::new();
         }
         Ok((nodes, flags))
-    }
-
-    #[expect(clippy::inline_always, reason = "measured, as above")]
-    #[inline(always)]
-    fn key(nodes: &mut Vec<Node>, cursor: &mut Cursor<'_>, open: &mut Open) -> Result<(), Failure> {
-        if cursor.peek() != b'"' {
-            return Err(Failure::Syntax);
-        }
-        let (key, canonical) = cursor.string()?;
-        nodes.push(key);
-        if open.canonical {
-            let text =
-                |(offset, len): (usize, usize)| cursor.bytes.get(offset..offset + len).unwrap_or_default();
-            let this = (key.offset(), key.len());
-            // Escaped keys do not order as their text does.
-            let plain = canonical && key.kind() == Kind::Plain;
-            open.canonical = plain && (open.count == 0 || text(open.last) < text(this));
-            open.last = this;
-        }
-        if cursor.peek() != b':' {
-            return Err(Failure::Syntax);
-        }
-        cursor.at += 1;
-        Ok(())
     }
 
     /// The pass itself; tells whether the document was compact.
@@ -251,62 +258,73 @@ impl Parser {
         let nodes = &mut self.nodes;
         let stack = &mut self.stack;
         let mut cursor = Cursor { bytes, at: 0, compact: true };
-        let mut open = Open { index: NONE, object: false, canonical: true, count: 0, last: (0, 0) };
-        'value: loop {
-            match cursor.peek() {
-                b'"' => {
-                    let (string, canonical) = cursor.string()?;
-                    nodes.push(string);
-                    open.canonical &= canonical;
-                }
-                bracket @ (b'{' | b'[') => {
-                    if stack.len() >= MAX_DEPTH {
-                        return Err(Failure::Depth);
+        let mut open = Open::new(NONE, false);
+        // Whether a key comes next, not a value.
+        let mut key = false;
+        'token: loop {
+            let byte = cursor.peek();
+            if byte == b'"' {
+                let string = cursor.string()?;
+                nodes.push(string);
+                if key {
+                    if open.canonical {
+                        open.key(string, bytes);
                     }
-                    stack.push(open);
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        reason = "documents are at most MAX_BYTES long"
-                    )]
-                    let index = nodes.len() as u32;
-                    let object = bracket == b'{';
-                    open = Open { index, object, canonical: true, count: 0, last: (0, 0) };
-                    nodes.push(node(cursor.at, Kind::Null, 0));
-                    nodes.push(Node::default());
+                    if cursor.peek() != b':' {
+                        return Err(Failure::Syntax);
+                    }
                     cursor.at += 1;
-                    let next = cursor.peek();
-                    if object && next != b'}' {
-                        Self::key(nodes, &mut cursor, &mut open)?;
-                        continue 'value;
-                    }
-                    if !object && next != b']' {
-                        continue 'value;
-                    }
-                    // Empty: becomes zero when it closes below.
-                    open.count = u32::MAX;
+                    key = false;
+                    continue 'token;
                 }
-                b'-' | b'0'..=b'9' => {
-                    let end = scan::number_end(bytes, cursor.at).ok_or(Failure::Syntax)?;
-                    nodes.push(node(cursor.at, Kind::Number, end - cursor.at));
-                    cursor.at = end;
+                open.canonical &= string.kind() != Kind::Rewritten;
+            } else if key {
+                return Err(Failure::Syntax);
+            } else {
+                match byte {
+                    b'{' | b'[' => {
+                        if stack.len() >= MAX_DEPTH {
+                            return Err(Failure::Depth);
+                        }
+                        stack.push(open);
+                        #[expect(
+                            clippy::cast_possible_truncation,
+                            reason = "documents are at most MAX_BYTES long"
+                        )]
+                        let index = nodes.len() as u32;
+                        open = Open::new(index, byte == b'{');
+                        nodes.push(node(cursor.at, Kind::Null, 0));
+                        nodes.push(Node::default());
+                        cursor.at += 1;
+                        // Closing brackets are two characters further.
+                        if cursor.peek() != byte + 2 {
+                            key = open.object;
+                            continue 'token;
+                        }
+                        // Empty: becomes zero when it closes below.
+                        open.count = u32::MAX;
+                    }
+                    b'-' | b'0'..=b'9' => {
+                        let end = scan::number_end(bytes, cursor.at).ok_or(Failure::Syntax)?;
+                        nodes.push(node(cursor.at, Kind::Number, end - cursor.at));
+                        cursor.at = end;
+                    }
+                    b't' => nodes.push(cursor.literal(b"true", Kind::True)?),
+                    b'f' => nodes.push(cursor.literal(b"false", Kind::False)?),
+                    b'n' => nodes.push(cursor.literal(b"null", Kind::Null)?),
+                    _ => return Err(Failure::Syntax),
                 }
-                b't' => nodes.push(cursor.literal(b"true", Kind::True)?),
-                b'f' => nodes.push(cursor.literal(b"false", Kind::False)?),
-                b'n' => nodes.push(cursor.literal(b"null", Kind::Null)?),
-                _ => return Err(Failure::Syntax),
             }
             loop {
                 if open.index == NONE {
-                    break 'value;
+                    break 'token;
                 }
                 open.count = open.count.wrapping_add(1);
                 let byte = cursor.peek();
                 if byte == b',' {
                     cursor.at += 1;
-                    if open.object {
-                        Self::key(nodes, &mut cursor, &mut open)?;
-                    }
-                    continue 'value;
+                    key = open.object;
+                    continue 'token;
                 }
                 if byte != if open.object { b'}' } else { b']' } {
                     return Err(Failure::Syntax);

@@ -310,11 +310,11 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Writes a JSON string; what is not UTF-8 becomes the escape of U+FFFD.
 pub(crate) fn write_string(bytes: &[u8], style: Style, out: &mut Vec<u8>) {
     out.push(b'"');
-    let special = scan::find_special(bytes, 0) < bytes.len()
-        || (style == Style::Html && memchr::memchr3(b'<', b'>', b'&', bytes).is_some())
-        || memchr::memchr(0xE2, bytes).is_some()
-        || std::str::from_utf8(bytes).is_err();
-    if special {
+    let plain = scan::is_plain(bytes)
+        || (scan::find_special(bytes, 0) == bytes.len()
+            && memchr::memchr(0xE2, bytes).is_none()
+            && std::str::from_utf8(bytes).is_ok());
+    if !plain || (style == Style::Html && memchr::memchr3(b'<', b'>', b'&', bytes).is_some()) {
         for chunk in bytes.utf8_chunks() {
             escape(chunk.valid(), style, out);
             for _ in chunk.invalid() {
