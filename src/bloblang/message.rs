@@ -1,6 +1,7 @@
 //! Messages: content and structured value, each made from the other when first needed.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -28,11 +29,36 @@ pub type Context = Arc<dyn Any + Send + Sync>;
 /// Tag of a message whose place in a batch is not known.
 pub const UNTAGGED: u32 = u32::MAX;
 
+/// What was given of a message, and what was made of it when first asked for.
+#[derive(Clone)]
+enum Body {
+    /// Bytes, and what they are as JSON.
+    Content(Bytes, OnceLock<Result<Value, JsonError>>),
+    /// A value, and how it is written.
+    Value(Value, OnceLock<Bytes>),
+}
+
+impl Body {
+    fn content(content: impl Into<Bytes>) -> Self {
+        Self::Content(content.into(), OnceLock::new())
+    }
+
+    /// Strings and bytes are content, which reads as JSON only if it is JSON.
+    fn value(value: Value) -> Self {
+        if let Value::Bytes(bytes) = &value {
+            return Self::content((**bytes).clone());
+        }
+        match value.as_bytes() {
+            Some(text) => Self::content(text.into_owned()),
+            None => Self::Value(value, OnceLock::new()),
+        }
+    }
+}
+
 /// One message. Cloning is cheap and shares everything until a clone changes.
 #[derive(Clone)]
 pub struct Message {
-    content: OnceLock<Bytes>,
-    value: OnceLock<Result<Value, JsonError>>,
+    body: Body,
     metadata: Metadata,
     error: Option<Arc<MessageError>>,
     context: Option<Context>,
@@ -57,19 +83,11 @@ impl std::fmt::Debug for Message {
     }
 }
 
-fn filled<T>(value: T) -> OnceLock<T> {
-    let cell = OnceLock::new();
-    // A fresh cell is empty, so there is nothing to lose here.
-    drop(cell.set(value));
-    cell
-}
-
 impl Message {
     /// A message of these bytes.
     pub fn new(content: impl Into<Bytes>) -> Self {
         Self {
-            content: filled(content.into()),
-            value: OnceLock::new(),
+            body: Body::content(content),
             metadata: Metadata::default(),
             error: None,
             context: None,
@@ -79,40 +97,45 @@ impl Message {
 
     /// A message of a structured value.
     pub fn from_value(value: Value) -> Self {
-        let mut message = Self::new(Bytes::new());
-        message.set_value(value);
-        message
+        Self { body: Body::value(value), ..Self::default() }
     }
 
     /// What a mapping made of this message: another value and metadata, the rest kept.
     pub(crate) fn mapped(&self, value: Value, metadata: Metadata) -> Self {
-        let mut message = Self {
-            content: OnceLock::new(),
-            value: OnceLock::new(),
+        Self {
+            body: Body::value(value),
             metadata,
             error: self.error.clone(),
             context: self.context.clone(),
             tag: self.tag,
-        };
-        message.set_value(value);
-        message
+        }
     }
 
     /// The content. A value is serialised at the first call; one JSON cannot express gives no bytes at all.
     pub fn content(&self) -> &Bytes {
-        self.content.get_or_init(|| match self.value.get() {
-            Some(Ok(value)) => value.to_payload().unwrap_or_default(),
-            _ => Bytes::new(),
-        })
+        match &self.body {
+            Body::Content(content, _) => content,
+            Body::Value(value, content) => content.get_or_init(|| value.to_payload().unwrap_or_default()),
+        }
     }
 
     /// Appends the content to a buffer, without keeping it.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        match (self.content.get(), self.value.get()) {
-            (Some(content), _) => out.extend_from_slice(content),
-            (None, Some(Ok(value))) => value.write_payload(out),
-            _ => {}
+        match &self.body {
+            Body::Content(content, _) => out.extend_from_slice(content),
+            Body::Value(value, content) => match content.get() {
+                Some(content) => out.extend_from_slice(content),
+                None => value.write_payload(out),
+            },
         }
+    }
+
+    /// Appends the content to a buffer if it is still a value, and says where.
+    pub fn write_out(&self, out: &mut Vec<u8>) -> Option<Range<usize>> {
+        let Body::Value(..) = &self.body else { return None };
+        let start = out.len();
+        self.write_to(out);
+        Some(start..out.len())
     }
 
     /// Length of the content in bytes; serialises if it must.
@@ -127,50 +150,43 @@ impl Message {
 
     /// The structured value; the content is parsed at the first call.
     pub fn value(&self) -> Result<&Value, &JsonError> {
-        let parsed = self.value.get_or_init(|| {
-            let content = self.content.get().cloned().unwrap_or_default();
-            if content.is_empty() {
-                return Err(JsonError::Empty);
+        match &self.body {
+            Body::Value(value, _) => Ok(value),
+            Body::Content(content, value) => {
+                let parse = || match content.is_empty() {
+                    true => Err(JsonError::Empty),
+                    false => Doc::parse(content.clone()).map(|doc| Value::document(&doc)),
+                };
+                value.get_or_init(parse).as_ref()
             }
-            Doc::parse(content).map(|doc| Value::document(&doc))
-        });
-        parsed.as_ref()
+        }
     }
 
     /// Whether a structured value is at hand without parsing.
     pub fn has_value(&self) -> bool {
-        matches!(self.value.get(), Some(Ok(_)))
+        match &self.body {
+            Body::Value(..) => true,
+            Body::Content(_, value) => matches!(value.get(), Some(Ok(_))),
+        }
     }
 
     /// Replaces the content.
     pub fn set_content(&mut self, content: impl Into<Bytes>) {
-        self.content = filled(content.into());
-        self.value = OnceLock::new();
+        self.body = Body::content(content);
     }
 
     /// Replaces the structured value; strings and bytes are raw content.
     pub fn set_value(&mut self, value: Value) {
-        self.content = match &value {
-            Value::Bytes(bytes) => filled((**bytes).clone()),
-            _ => OnceLock::new(),
-        };
-        // Strings and bytes are content, which reads as JSON only if it is JSON.
-        if let Some(bytes) = value.as_bytes() {
-            let raw = Bytes::copy_from_slice(&bytes);
-            self.set_content(raw);
-        } else {
-            self.value = filled(Ok(value));
-        }
+        self.body = Body::value(value);
     }
 
     /// The structured value, to change it; the content is then made anew.
     pub fn value_mut(&mut self) -> Result<&mut Value, JsonError> {
-        self.value()?;
-        self.content = OnceLock::new();
-        match self.value.get_mut() {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(JsonError::Empty),
+        let value = self.value()?.clone();
+        self.body = Body::Value(value, OnceLock::new());
+        match &mut self.body {
+            Body::Value(value, _) => Ok(value),
+            Body::Content(..) => Err(JsonError::Empty),
         }
     }
 

@@ -18,6 +18,12 @@ impl Metadata {
         self.entries().binary_search_by(|entry| entry.0.as_bytes().cmp(key))
     }
 
+    /// A copy of its own, whose count is not that of all messages of a source: threads would contend for it.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self(self.0.as_deref().map(|entries| Arc::new(entries.clone())))
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let at = self.find(key.as_bytes()).ok()?;

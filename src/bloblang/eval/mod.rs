@@ -116,12 +116,17 @@ impl<'a> Cx<'a> {
             variables: Some(variables),
             root: Some(Value::Nothing),
             metadata: Some(batch.get(home).map(|message| message.metadata().clone()).unwrap_or_default()),
-            ..Self::query(batch, home)
+            ..Self::bare(batch, home)
         }
     }
 
     /// An evaluation of a bare query for one message.
     pub(crate) fn query(batch: &'a [Message], home: usize) -> Self {
+        let metadata = batch.get(home).map(|message| message.metadata().clone());
+        Self { metadata, ..Self::bare(batch, home) }
+    }
+
+    fn bare(batch: &'a [Message], home: usize) -> Self {
         Self {
             batch,
             maps: &NO_MAPS,
@@ -133,7 +138,7 @@ impl<'a> Cx<'a> {
             variables: None,
             root: None,
             below: Vec::new(),
-            metadata: batch.get(home).map(|message| message.metadata().clone()),
+            metadata: None,
             tree: None,
             content: OnceCell::new(),
             depth: 0,

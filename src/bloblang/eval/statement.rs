@@ -11,6 +11,8 @@ use crate::value::{Kind, Segment, Value};
 /// Stack that must be left to enter a map, in bytes, and what is added if it is not.
 const STACK_LEFT: usize = 1024 * 1024;
 const STACK_MORE: usize = 16 * 1024 * 1024;
+/// Members that a document built field by field gets room for.
+const MEMBERS: usize = 8;
 /// Units of work that entering a map is.
 const MAP_COST: u64 = 10;
 
@@ -144,7 +146,7 @@ impl Cx<'_> {
         }
         let root = self.root.get_or_insert(Value::Nothing);
         if matches!(root.kind(), Kind::Null | Kind::Nothing) {
-            *root = Value::object(Object::new());
+            *root = Value::object(Object::with_capacity(MEMBERS));
         }
         if deletes {
             root.delete_path(path);

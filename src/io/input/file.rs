@@ -333,9 +333,10 @@ impl FileInput {
             source.skip -= skipped as u64;
             source.messages += skipped as u64;
         }
+        let metadata = source.metadata.apart();
         for message in &mut messages {
             if self.bare || message.metadata().is_empty() {
-                *message.metadata_mut() = source.metadata.clone();
+                *message.metadata_mut() = metadata.clone();
                 continue;
             }
             // A scanner's own metadata stays.
@@ -451,7 +452,9 @@ impl Reader for FileInput {
             reading.end_batch();
             count
         } else {
-            let count = self.ready.len().min(MESSAGES);
+            // What is too much for one reading is given in even parts.
+            let parts = self.ready.len().div_ceil(MESSAGES);
+            let count = self.ready.len().div_ceil(parts.max(1));
             self.ready.drain(..count).for_each(|message| reading.push(message));
             count
         };

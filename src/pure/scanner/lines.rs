@@ -1,6 +1,6 @@
 //! `lines`: one message a line.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use serde::Deserialize;
 use weir_bloblang::Message;
 use weir_core::{
@@ -117,12 +117,12 @@ impl Scan for Scanning {
             let line = self.begun.split_to(known + at).freeze();
             self.begun.clear();
             let used = (known + at + width).saturating_sub(before);
-            drop(piece.split_to(used.min(piece.len())));
+            piece.advance(used.min(piece.len()));
             self.push(line, out)?;
         }
         while let Some(at) = self.find(&piece) {
             let line = piece.split_to(at);
-            drop(piece.split_to(width));
+            piece.advance(width);
             self.push(line, out)?;
         }
         if piece.len() >= self.max + width {
