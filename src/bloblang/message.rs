@@ -153,9 +153,11 @@ impl Message {
         match &self.body {
             Body::Value(value, _) => Ok(value),
             Body::Content(content, value) => {
-                let parse = || match content.is_empty() {
-                    true => Err(JsonError::Empty),
-                    false => Doc::parse(content.clone()).map(|doc| Value::document(&doc)),
+                let parse = || {
+                    if content.is_empty() {
+                        return Err(JsonError::Empty);
+                    }
+                    Doc::parse(content.clone()).map(|doc| Value::document(&doc))
                 };
                 value.get_or_init(parse).as_ref()
             }

@@ -6,7 +6,7 @@
 
 use crate::{
     error::Error,
-    frame::{Frame, UNTAGGED},
+    frame::{Frame, Mark, UNTAGGED},
 };
 use std::{
     mem,
@@ -18,6 +18,11 @@ use weir_bloblang::Message;
 pub trait Origin: Send + Sync {
     /// The batch of `slot` has met its end.
     fn settle(&self, slot: u32, outcome: Result<(), Failure>);
+
+    /// All these batches were delivered.
+    fn deliver(&self, marks: &[Mark]) {
+        marks.iter().for_each(|mark| self.settle(mark.slot, Ok(())));
+    }
 }
 
 /// Why a batch was not delivered.

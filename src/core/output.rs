@@ -35,6 +35,11 @@ pub trait Writer: Send + Sync {
         false
     }
 
+    /// Whether it looks at nothing of messages but their content: values are then written out before.
+    fn takes_content(&self) -> bool {
+        false
+    }
+
     /// Whether it delivers messages that strict error handling would refuse.
     fn takes_failed(&self) -> bool {
         false
@@ -57,6 +62,11 @@ pub trait Output: Send + Sync {
 
     /// Takes a frame, waiting for room. Its batches are settled now or later.
     async fn send(&self, frame: Frame);
+
+    /// As [`Writer::takes_content`].
+    fn takes_content(&self) -> bool {
+        false
+    }
 
     /// Sends on what was gathered: see [`Next::Flush`](crate::input::Next::Flush).
     async fn flush(&self) {}

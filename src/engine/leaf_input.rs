@@ -142,6 +142,7 @@ impl LeafInput {
             pending: AtomicU32::new(u32::try_from(ends.len()).unwrap_or(u32::MAX)),
             originals: if self.ledger.replays { messages.clone() } else { Vec::new() },
             ends,
+            asked: !outcomes.is_empty(),
             outcomes: Mutex::new(outcomes.into_iter().map(Some).collect()),
             attempts: Mutex::default(),
             read_at: Instant::now(),
@@ -311,6 +312,8 @@ struct Sent {
     originals: Vec<Message>,
     ends: Vec<u32>,
     outcomes: Mutex<Vec<Option<OnOutcome>>>,
+    /// Whether anybody is told outcomes.
+    asked: bool,
     attempts: Mutex<HashMap<u32, u32>>,
     read_at: Instant,
 }
@@ -333,7 +336,22 @@ impl Sent {
         Instant::now() + Duration::from_secs_f64(wait)
     }
 
+    /// So many more of its batches need nothing any more.
+    fn settled(&self, count: u32) {
+        let ledger = &self.ledger;
+        if count > 0 && self.pending.fetch_sub(count, Ordering::AcqRel) == count {
+            ledger.frame_delivered();
+            ledger.series.time(self.read_at.elapsed());
+        }
+        if ledger.closing.load(Ordering::Acquire) {
+            ledger.changed.notify_one();
+        }
+    }
+
     fn tell(&self, slot: u32, outcome: Result<(), Failure>) {
+        if !self.asked {
+            return;
+        }
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         let told = outcomes.get_mut(slot as usize).and_then(Option::take);
         drop(outcomes);
@@ -360,12 +378,11 @@ impl Origin for Sent {
             }
             outcome => self.tell(slot, outcome),
         }
-        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-            ledger.frame_delivered();
-            ledger.series.time(self.read_at.elapsed());
-        }
-        if ledger.closing.load(Ordering::Acquire) {
-            ledger.changed.notify_one();
-        }
+        self.settled(1);
+    }
+
+    fn deliver(&self, marks: &[Mark]) {
+        marks.iter().for_each(|mark| self.tell(mark.slot, Ok(())));
+        self.settled(u32::try_from(marks.len()).unwrap_or(u32::MAX));
     }
 }

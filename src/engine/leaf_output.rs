@@ -82,6 +82,10 @@ impl Output for LeafOutput {
         self.take(frame).await;
     }
 
+    fn takes_content(&self) -> bool {
+        self.leaf.writer.takes_content()
+    }
+
     async fn sync(&self) -> Result<(), Error> {
         self.leaf.writer.sync().await
     }

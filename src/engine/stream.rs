@@ -8,8 +8,10 @@ use crate::{
 use futures_util::FutureExt;
 use std::{
     any::Any,
+    future::poll_fn,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -20,10 +22,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+use weir_bloblang::Message;
 use weir_core::{
     buffer::Buffer,
     context::Environment,
-    frame::Frame,
+    frame::{Frame, MAX_BYTES},
     input::{Input, Next},
     output::Output,
     processor::Processor,
@@ -65,6 +68,8 @@ pub struct Running {
 
 /// Frames under way between two tasks; more would only add latency.
 const CHANNEL: usize = 2;
+/// A worker lets others begin before it works on so many messages.
+const MUCH: usize = 32;
 /// What travels between two tasks. Boxed, for a channel keeps room for 32 of them.
 type Item = Box<Next>;
 
@@ -95,6 +100,7 @@ impl Stream {
                 frames: Mutex::new(for_pipeline),
                 working: RwLock::new(()),
                 chain: Arc::clone(&chain),
+                writes_out: output.takes_content(),
             });
             for _ in 0..threads {
                 let (pipeline, to_output, mark) = (Arc::clone(&pipeline), to_output.clone(), mark.clone());
@@ -280,12 +286,28 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
     output.close().await;
 }
 
+/// Goes to the end of the thread's queue, from where an idle thread may take it. What this task has just woken is bound
+/// to its thread until it waits: it runs now, not after the frame.
+async fn step_aside() {
+    let mut aside = false;
+    poll_fn(|task| {
+        if std::mem::replace(&mut aside, true) {
+            return Poll::Ready(());
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// What the workers of a pipeline share.
 struct Pipeline {
     frames: Mutex<mpsc::Receiver<Item>>,
     /// Read while a frame is worked; written to wait for all workers.
     working: RwLock<()>,
     chain: Arc<Chain>,
+    /// Whether the output wants nothing but content.
+    writes_out: bool,
 }
 
 impl Pipeline {
@@ -306,6 +328,9 @@ impl Pipeline {
                 Some(Next::Frame(frame)) => {
                     let _working = self.working.read().await;
                     drop(frames);
+                    if frame.messages().len() >= MUCH {
+                        step_aside().await;
+                    }
                     self.pass(frame, &to, at).await;
                 }
                 Some(Next::Flush) => {
@@ -319,9 +344,10 @@ impl Pipeline {
     }
 
     /// Sends on what a frame becomes: each part as soon as the writer has room, and until then joined to the next.
-    async fn pass(&self, frame: Frame, to: &mpsc::Sender<Item>, at: &AtomicUsize) {
+    async fn pass(&self, frame: Frame, to: &mpsc::Sender<Item>, at: &Turn) {
         let mut passage = Passage::new(&self.chain, frame, at);
-        let mut ready: Option<Frame> = None;
+        // What waits for room, and the bytes that were joined to its first part.
+        let mut ready: Option<(Frame, usize)> = None;
         loop {
             let made = {
                 let next = passage.next(&self.chain, at);
@@ -331,7 +357,7 @@ impl Pipeline {
                         biased;
                         room = to.reserve(), if ready.is_some() => {
                             // The writer is gone only when the stream is torn down; what is ready then fails back.
-                            if let (Ok(room), Some(frame)) = (room, ready.take()) {
+                            if let (Ok(room), Some((frame, _))) = (room, ready.take()) {
                                 room.send(Box::new(Next::Frame(frame)));
                             }
                         }
@@ -339,17 +365,92 @@ impl Pipeline {
                     }
                 }
             };
-            let Some(made) = made else { break };
+            let Some(mut made) = made else { break };
+            if self.writes_out {
+                made.write_out();
+            }
             let apart = match &mut ready {
-                Some(ready) => ready.join(made),
+                Some((frame, bytes)) => {
+                    *bytes += made.messages().iter().map(Message::len).sum::<usize>();
+                    if *bytes > MAX_BYTES { Some(made) } else { frame.join(made) }
+                }
                 None => Some(made),
             };
-            if let Some(before) = apart.and_then(|apart| ready.replace(apart)) {
+            if let Some((before, _)) = apart.and_then(|apart| ready.replace((apart, 0))) {
                 drop(to.send(Box::new(Next::Frame(before))).await);
             }
         }
-        if let Some(last) = ready {
+        if let Some((last, _)) = ready {
             drop(to.send(Box::new(Next::Frame(last))).await);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Step;
+    use weir_core::{
+        ack::{Failure, Origin},
+        component::Component,
+        processor::{Batches, one},
+    };
+
+    struct Nobody;
+
+    impl Origin for Nobody {
+        fn settle(&self, _: u32, _: Result<(), Failure>) {}
+    }
+
+    /// Takes batches singly.
+    struct Single;
+
+    #[async_trait::async_trait]
+    impl Processor for Single {
+        async fn process(&self, batch: Vec<Message>) -> Result<Batches, weir_core::error::Error> {
+            Ok(one(batch))
+        }
+    }
+
+    /// How many batches the frames have that five messages go on as, when the writer has this much room.
+    async fn passed(room: usize, bytes: usize) -> Vec<usize> {
+        let step =
+            Step { processor: Arc::new(Single), component: Arc::new(Component::default()), series: None };
+        let (to, mut frames) = mpsc::channel(room + 1);
+        let pipeline = Pipeline {
+            frames: Mutex::new(mpsc::channel(1).1),
+            working: RwLock::new(()),
+            chain: Arc::new(Chain::new(vec![step], false)),
+            writes_out: false,
+        };
+        let mut frame = Frame::new(Arc::new(Nobody));
+        (0..5).for_each(|slot| frame.push([Message::new(vec![b'0' + slot; bytes])], slot.into()));
+        to.try_send(Box::new(Next::Flush)).ok().unwrap();
+        let given = async {
+            // The writer takes nothing before the pipeline waits for it.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let (mut sizes, mut texts) = (Vec::new(), Vec::new());
+            while let Some(item) = frames.recv().await {
+                let Next::Frame(frame) = *item else { continue };
+                sizes.push(frame.len());
+                texts.extend(frame.messages().iter().map(|message| message.content()[0]));
+            }
+            assert_eq!(texts, b"01234");
+            sizes
+        };
+        let at = Turn::new(false);
+        let pass = async {
+            pipeline.pass(frame, &to, &at).await;
+            drop(to);
+        };
+        futures_util::future::join(pass, given).await.1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_made_while_the_writer_is_busy_goes_on_together() {
+        assert_eq!(passed(5, 1).await, [1, 1, 1, 1, 1]);
+        assert_eq!(passed(2, 1).await, [1, 1, 3]);
+        assert_eq!(passed(0, 1).await, [5]);
+        assert_eq!(passed(0, MAX_BYTES / 2).await, [3, 2]);
     }
 }

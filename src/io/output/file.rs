@@ -153,6 +153,10 @@ impl Writer for FileOutput {
         true
     }
 
+    fn takes_content(&self) -> bool {
+        self.path.as_static().is_some()
+    }
+
     async fn write(&self, messages: &[Message]) -> Result<(), WriteError> {
         let mut bytes = {
             let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);

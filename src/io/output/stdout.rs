@@ -60,6 +60,10 @@ impl Writer for Stdout {
         true
     }
 
+    fn takes_content(&self) -> bool {
+        true
+    }
+
     async fn write(&self, messages: &[Message]) -> Result<(), WriteError> {
         let mut bytes = std::mem::take(&mut *self.buffer.lock().unwrap_or_else(PoisonError::into_inner));
         bytes.clear();
