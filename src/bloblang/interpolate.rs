@@ -73,7 +73,11 @@ impl Interpolated {
         for part in parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Expr(expr) => cx.run(expr)?.write_text(out),
+                Part::Expr(expr) => {
+                    let value = cx.run(expr)?;
+                    cx.walk(&value)?;
+                    value.write_text(out);
+                }
             }
         }
         Ok(())

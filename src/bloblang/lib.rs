@@ -14,6 +14,8 @@ mod functions;
 mod generate;
 mod interpolate;
 mod json;
+#[cfg(test)]
+mod limits;
 mod message;
 mod metadata;
 mod methods;
@@ -31,14 +33,14 @@ mod text;
 mod timestamp;
 mod value;
 
-pub use compat::regex::compile as compile_regex;
+pub use compat::regex::{compile as compile_regex, group_name as regex_group_name};
 pub use compat::yaml::{is_float as is_yaml_float, unbroken_end as unbroken_yaml_end};
 pub use environment::{Environment, Loader};
 pub use error::Fault;
 pub use eval::{Cx, Scratch, go_type};
 pub use functions::set_variables;
 pub use interpolate::Interpolated;
-pub use json::{Doc, JsonError, NotFinite, Numbers};
+pub use json::{Doc, JsonError, Numbers, Unwritable};
 pub use message::{Context, Message, MessageError, UNTAGGED};
 pub use metadata::Metadata;
 pub use methods::indented;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::json::{Doc, JsonError, NotFinite, Style, Writer, prefix, sort_members, write_string};
+use crate::json::{Doc, JsonError, Style, Unwritable, Writer, prefix, sort_members, write_string};
 use crate::text::Text;
-use crate::value::Value;
+use crate::value::{Allowance, Room, Value};
 
 /// An object. Keys are unique and iterate in byte order.
 #[derive(Clone, Debug, Default)]
@@ -223,6 +223,29 @@ impl Object {
         self.entries.clear();
     }
 
+    /// Takes all members out, and gives their values.
+    pub(crate) fn take_values(&mut self) -> Vec<Value> {
+        let slots = std::mem::take(&mut self.entries).into_iter().map(|entry| entry.slot);
+        slots.filter_map(|slot| if let Slot::Value(value) = slot { Some(value) } else { None }).collect()
+    }
+
+    /// Takes off how many bytes it is as text.
+    pub(crate) fn weigh_into(&self, left: &mut Allowance) -> Result<(), Unwritable> {
+        left.take(2)?;
+        for entry in &self.entries {
+            let key = match &entry.key {
+                Key::Text(text) => text.len(),
+                Key::Local(index) => self.doc.as_ref().map_or(0, |doc| doc.text_len(*index)),
+            };
+            left.take(key + 4)?;
+            match &entry.slot {
+                Slot::Value(value) => value.weigh_into(left)?,
+                Slot::Local(index) => left.take(self.doc.as_ref().map_or(0, |doc| doc.text_len(*index)))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Applies `change` to every value, dropping the members for which it is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &Value) -> bool) {
         let entries = std::mem::take(&mut self.entries);
@@ -234,8 +257,8 @@ impl Object {
         }
     }
 
-    pub(crate) fn write(&self, style: Style, out: &mut Vec<u8>) -> Result<(), NotFinite> {
-        let Some(doc) = &self.doc else { return self.write_owned(style, out) };
+    pub(crate) fn write(&self, style: Style, out: &mut Vec<u8>, room: Room) -> Result<(), Unwritable> {
+        let Some(doc) = &self.doc else { return self.write_owned(style, out, room) };
         let mut writer = Writer::new(doc, style, out);
         let mut separator = b'{';
         for entry in &self.entries {
@@ -255,8 +278,9 @@ impl Object {
             }
             match &entry.slot {
                 Slot::Local(index) => writer.value(*index),
-                Slot::Value(value) => value.write(style, writer.out)?,
+                Slot::Value(value) => value.write(style, writer.out, room)?,
             }
+            room.check(writer.out)?;
         }
         if self.entries.is_empty() {
             writer.out.push(b'{');
@@ -266,7 +290,7 @@ impl Object {
     }
 
     /// As above, for objects that refer to no document.
-    fn write_owned(&self, style: Style, out: &mut Vec<u8>) -> Result<(), NotFinite> {
+    fn write_owned(&self, style: Style, out: &mut Vec<u8>, room: Room) -> Result<(), Unwritable> {
         out.push(b'{');
         for (n, entry) in self.entries.iter().enumerate() {
             if n > 0 {
@@ -274,7 +298,8 @@ impl Object {
             }
             write_string(&self.key_bytes(entry), style, out);
             out.push(b':');
-            self.value_of(&entry.slot).write(style, out)?;
+            self.value_of(&entry.slot).write(style, out, room)?;
+            room.check(out)?;
         }
         out.push(b'}');
         Ok(())
@@ -314,7 +339,7 @@ mod tests {
         assert_eq!(object.remove("d").map(|v| v.to_json()), Some("1".to_owned()));
         object.insert("a", Value::Int(1));
         let mut out = Vec::new();
-        object.write(Style::Plain, &mut out).unwrap();
+        object.write(Style::Plain, &mut out, Room::after(&[])).unwrap();
         assert_eq!(out, br#"{"a":1,"b":null,"c":"x"}"#);
         assert_eq!(object.keys().count(), 3);
         assert!(object.get("d").is_none());

@@ -80,7 +80,7 @@ impl Program {
         let mut cx = Cx::new(batch, index, &mapping.maps, mapping.variables.len(), scratch);
         let result = cx.execute(&mapping.statements);
         let (root, metadata) = cx.finish(scratch);
-        if let Err(fault) = result {
+        if let Err(fault) = result.and_then(|()| bounded(&root)) {
             return Err(explain(fault, batch.get(index)));
         }
         if matches!(root, Value::Delete) {
@@ -111,7 +111,7 @@ impl Program {
         let result = cx.execute(&mapping.statements);
         let leftover = if result.is_err() { cx.leftover() } else { None };
         let (root, metadata) = cx.finish(scratch);
-        let result = result.map_err(|fault| explain(fault, batch.get(index)));
+        let result = result.and_then(|()| bounded(&root)).map_err(|fault| explain(fault, batch.get(index)));
         let Some(message) = batch.get_mut(index) else { return Ok(Mutated::Dropped) };
         *message.metadata_mut() = metadata;
         match (result, leftover) {
@@ -153,7 +153,7 @@ impl Program {
         let mut cx = Cx::new(batch, index, &mapping.maps, mapping.variables.len(), scratch);
         let result = cx.execute(&mapping.statements);
         let (root, _) = cx.finish(scratch);
-        result.map_err(|fault| explain(fault, batch.get(index))).map(|()| root)
+        result.and_then(|()| bounded(&root)).map_err(|fault| explain(fault, batch.get(index))).map(|()| root)
     }
 
     /// Whether it may take long or wait, and so must not run on a thread that serves others.
@@ -170,6 +170,11 @@ impl Program {
     pub fn class(&self) -> Class {
         self.traits.class
     }
+}
+
+/// Refuses what could not be written as a document.
+fn bounded(root: &Value) -> Result<(), Fault> {
+    root.weigh().map(drop).map_err(|excess| Fault::new(excess.to_string()))
 }
 
 fn explain(fault: Fault, message: Option<&Message>) -> Fault {

@@ -133,7 +133,8 @@ impl Spec {
 pub struct Traits {
     /// Errors are prefixed with what it was called on, once, innermost.
     pub sourced: bool,
-    /// On a literal with static arguments it is evaluated when the mapping is built.
+    /// With static arguments, and a method on a literal, it is evaluated when the mapping is built; unless its second
+    /// argument is true, for functions.
     pub folds: bool,
     /// It reads or changes something outside the message: counters, clocks, files, environment.
     pub impure: bool,

@@ -5,6 +5,12 @@ const LEFT: usize = 128 * 1024;
 /// Stack added when less is left.
 const MORE: usize = 4 * 1024 * 1024;
 
+/// Whether there is stack enough for a step of a recursion.
+#[inline]
+pub(crate) fn is_roomy() -> bool {
+    stacker::remaining_stack().is_some_and(|left| left >= LEFT)
+}
+
 /// Runs a step of a recursion, on more stack if little is left.
 #[inline]
 pub(crate) fn deep<T>(step: impl FnOnce() -> T) -> T {
@@ -27,9 +33,7 @@ mod tests {
                 }
             })
         };
-        let value = make();
-        assert!(value.equals(&make()));
-        assert_eq!(value.to_json().len(), 100_000 * 2 + 100_000 * 6 + 4);
+        assert!(make().equals(&make()));
         let text = "[".repeat(9000) + &"]".repeat(9000);
         let parsed = Value::parse_json(text.clone().into_bytes()).unwrap();
         assert_eq!(parsed.clone().into_owned().to_json(), text);

@@ -71,6 +71,15 @@ impl Text {
         }
     }
 
+    /// Bytes of memory that only this text holds.
+    #[inline]
+    pub(crate) fn footprint(&self) -> usize {
+        match &self.0 {
+            Repr::Heap(bytes) if Arc::strong_count(bytes) == 1 => bytes.len() + 16,
+            _ => 0,
+        }
+    }
+
     /// Whether it is the empty string.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

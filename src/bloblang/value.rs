@@ -3,19 +3,24 @@
 mod compare;
 mod convert;
 mod path;
+mod weight;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::json::{Doc, Kind as NodeKind, NotFinite, Numbers, Style, write_document, write_string};
+use crate::json::{
+    Doc, Kind as NodeKind, MAX_DEPTH, MAX_TEXT, Numbers, Style, Unwritable, write_document, write_string,
+};
 use crate::number::{self, Narrow, Num};
 use crate::object::Object;
-use crate::stack::deep;
+use crate::stack::{deep, is_roomy};
 use crate::text::Text;
 use crate::timestamp::Timestamp;
+pub(crate) use path::bounded_dot_path;
 pub use path::{ArrayProblem, PathError, Segment, dot_path, split_dot_path};
+pub(crate) use weight::Allowance;
 
 /// A value. Cloning never copies a container.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +112,31 @@ impl std::fmt::Display for Kind {
 
 const _: () = assert!(size_of::<Value>() <= 24);
 
+/// How long a text may become, and how deep what it shows may still be.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    end: usize,
+    levels: usize,
+}
+
+impl Room {
+    /// Room for one document behind what is there.
+    pub(crate) fn after(out: &[u8]) -> Self {
+        Self { end: out.len() + MAX_TEXT, levels: MAX_DEPTH }
+    }
+
+    /// Room within a container.
+    #[inline]
+    fn below(self) -> Result<Self, Unwritable> {
+        Ok(Self { levels: self.levels.checked_sub(1).ok_or(Unwritable::TooDeep)?, ..self })
+    }
+
+    #[inline]
+    pub(crate) fn check(self, out: &[u8]) -> Result<(), Unwritable> {
+        if out.len() > self.end { Err(Unwritable::TooLarge) } else { Ok(()) }
+    }
+}
+
 impl Drop for Value {
     /// Containers nobody shares are emptied here, since there may be any number within one another.
     #[inline]
@@ -114,12 +144,32 @@ impl Drop for Value {
         match self {
             Self::Array(items) => {
                 if let Some(items) = Arc::get_mut(items) {
-                    deep(|| items.clear());
+                    if is_roomy() { items.clear() } else { unravel(std::mem::take(items)) }
                 }
             }
             Self::Object(object) => {
                 if let Some(object) = Arc::get_mut(object) {
-                    deep(|| object.clear());
+                    if is_roomy() { object.clear() } else { unravel(object.take_values()) }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Drops values nested as deep as they may be without a stack.
+#[cold]
+fn unravel(mut rest: Vec<Value>) {
+    while let Some(mut value) = rest.pop() {
+        match &mut value {
+            Value::Array(items) => {
+                if let Some(items) = Arc::get_mut(items) {
+                    rest.append(items);
+                }
+            }
+            Value::Object(object) => {
+                if let Some(object) = Arc::get_mut(object) {
+                    rest.append(&mut object.take_values());
                 }
             }
             _ => {}
@@ -350,16 +400,16 @@ impl Value {
 
     /// Writes compact JSON: sorted keys, shortest escapes.
     #[inline]
-    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), NotFinite> {
-        self.write(Style::Plain, out)
+    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        self.write(Style::Plain, out, Room::after(out))
     }
 
     /// Writes compact JSON with `<`, `>` and `&` escaped.
-    pub fn write_json_html_escaped(&self, out: &mut Vec<u8>) -> Result<(), NotFinite> {
-        self.write(Style::Html, out)
+    pub fn write_json_html_escaped(&self, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        self.write(Style::Html, out, Room::after(out))
     }
 
-    pub(crate) fn write(&self, style: Style, out: &mut Vec<u8>) -> Result<(), NotFinite> {
+    pub(crate) fn write(&self, style: Style, out: &mut Vec<u8>, room: Room) -> Result<(), Unwritable> {
         match self {
             Self::Null | Self::Delete | Self::Nothing => out.extend_from_slice(b"null"),
             Self::Bool(true) => out.extend_from_slice(b"true"),
@@ -367,12 +417,12 @@ impl Value {
             Self::Int(n) => number::write_int(*n, out),
             Self::Uint(n) => number::write_uint(*n, out),
             Self::Float(n) if n.is_finite() => number::write_json_float(*n, out),
-            Self::Float(n) => return Err(NotFinite(*n)),
+            Self::Float(n) => return Err(Unwritable::NotFinite(*n)),
             Self::Narrow(Narrow::Float32(n)) if n.is_finite() => number::write_json_float32(*n, out),
             Self::Narrow(n) => match n.to_num() {
                 Num::Int(n) => number::write_int(n, out),
                 Num::Uint(n) => number::write_uint(n, out),
-                Num::Float(n) => return Err(NotFinite(n)),
+                Num::Float(n) => return Err(Unwritable::NotFinite(n)),
             },
             Self::Number(text) => out.extend_from_slice(text.as_bytes()),
             Self::String(text) => write_string(text.as_bytes(), style, out),
@@ -384,16 +434,18 @@ impl Value {
             }
             Self::Timestamp(time) => write_string(time.to_string().as_bytes(), style, out),
             Self::Array(items) => {
+                let room = room.below()?;
                 out.push(b'[');
                 for (n, item) in items.iter().enumerate() {
                     if n > 0 {
                         out.push(b',');
                     }
-                    deep(|| item.write(style, out))?;
+                    deep(|| item.write(style, out, room))?;
+                    room.check(out)?;
                 }
                 out.push(b']');
             }
-            Self::Object(object) => deep(|| object.write(style, out))?,
+            Self::Object(object) => deep(|| object.write(style, out, room.below()?))?,
             Self::Node(doc, index) => write_document(doc, *index, style, out),
         }
         Ok(())

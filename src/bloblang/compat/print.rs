@@ -8,6 +8,7 @@ use crate::value::Value;
 
 /// Longest width or precision.
 const MAX_WIDTH: usize = 1_000_000;
+const MAX_PRECISION: i64 = 1_000_000;
 
 /// Flags, width and precision of a verb.
 #[derive(Clone, Copy, Default)]
@@ -22,20 +23,26 @@ struct Spec {
     precision: Option<usize>,
 }
 
-/// A value as `%v` shows it.
+/// Longest value in an error, about.
+const SHOWN: usize = 1 << 16;
+
+/// A value as `%v` shows it, cut if it is long.
 pub(crate) fn display(value: &Value) -> String {
-    let mut printer = Printer { out: Vec::new() };
+    let mut printer = Printer { out: Vec::new(), most: SHOWN };
     printer.value(value, 'v', &Spec::default(), 0);
     lossy(&printer.out).into_owned()
 }
 
-/// Formats by verbs. Verbs without a value and values without a verb are noted in the output.
-pub(crate) fn sprintf(format: &[u8], args: &[&Value]) -> Vec<u8> {
-    let mut printer = Printer { out: Vec::with_capacity(format.len() + 16) };
+/// Formats by verbs, `None` beyond `most` bytes. Verbs without a value and values without a verb are noted in the output.
+pub(crate) fn sprintf(format: &[u8], args: &[&Value], most: usize) -> Option<Vec<u8>> {
+    let mut printer = Printer { out: Vec::with_capacity(format.len() + 16), most };
     let mut next = 0;
     let mut reordered = false;
     let mut at = 0;
     while at < format.len() {
+        if printer.out.len() > most {
+            return None;
+        }
         let rest = format.get(at..).unwrap_or_default();
         let plain = memchr::memchr(b'%', rest).unwrap_or(rest.len());
         printer.out.extend_from_slice(rest.get(..plain).unwrap_or_default());
@@ -80,7 +87,7 @@ pub(crate) fn sprintf(format: &[u8], args: &[&Value]) -> Vec<u8> {
         }
         printer.out.push(b')');
     }
-    printer.out
+    (printer.out.len() <= most).then_some(printer.out)
 }
 
 /// Reads flags, width, precision and verb behind a percent sign.
@@ -173,7 +180,7 @@ impl Verb<'_> {
             if self.peek() == Some(b'*') {
                 self.at += 1;
                 match self.star() {
-                    Some(precision) if precision >= 0 => spec.precision = usize::try_from(precision).ok(),
+                    Some(precision @ 0..=MAX_PRECISION) => spec.precision = usize::try_from(precision).ok(),
                     _ => printer.out.extend_from_slice(b"%!(BADPREC)"),
                 }
             } else {
@@ -191,6 +198,8 @@ impl Verb<'_> {
 
 struct Printer {
     out: Vec<u8>,
+    /// Nothing is added beyond this many bytes, or not much.
+    most: usize,
 }
 
 impl Printer {
@@ -226,6 +235,9 @@ impl Printer {
     }
 
     fn value(&mut self, value: &Value, verb: char, spec: &Spec, depth: usize) {
+        if self.out.len() > self.most {
+            return;
+        }
         if verb == 'T' {
             return self.text(go_type(value).as_bytes(), 's', spec);
         }
@@ -287,6 +299,9 @@ impl Printer {
         if let Some(object) = value.to_object() {
             self.out.extend_from_slice(b"map[");
             for (at, (key, member)) in object.iter().enumerate() {
+                if self.out.len() > self.most {
+                    break;
+                }
                 if at > 0 {
                     self.out.push(b' ');
                 }
@@ -299,6 +314,9 @@ impl Printer {
         if let Some(items) = value.to_array() {
             self.out.push(b'[');
             for (at, item) in items.iter().enumerate() {
+                if self.out.len() > self.most {
+                    break;
+                }
                 if at > 0 {
                     self.out.push(b' ');
                 }
@@ -446,7 +464,8 @@ mod tests {
     use super::*;
 
     fn shown(format: &str, args: &[Value]) -> String {
-        String::from_utf8(sprintf(format.as_bytes(), &args.iter().collect::<Vec<_>>())).unwrap()
+        String::from_utf8(sprintf(format.as_bytes(), &args.iter().collect::<Vec<_>>(), 1000).unwrap())
+            .unwrap()
     }
 
     #[test]
@@ -481,6 +500,7 @@ mod tests {
             ("%t %v", vec![Value::Bool(true), Value::Float(1e6)], "true 1e+06"),
             ("%T %T", vec![Value::Float(1.0), Value::Null], "float64 <nil>"),
             ("%v", vec![Value::bytes(&b"hi"[..])], "[104 105]"),
+            ("%.*d", vec![Value::Int(i64::MAX), Value::Int(5)], "%!(BADPREC)5"),
         ] {
             assert_eq!(shown(format, &args), want, "{format}");
         }

@@ -10,25 +10,41 @@ const MAX_SIZE: usize = 4 << 20;
 /// Largest bound of a repetition.
 const MAX_REPEAT: u32 = 1000;
 
+/// Classes that have a name.
+const NAMED: &[&str] = &[
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
 /// Compiles a pattern; the error reads as the reference's.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
     let problem = |text: &str| format!("error parsing regexp: {text}");
-    let translated =
-        Translator { chars: pattern.chars().collect(), at: 0, out: String::new(), groups: Vec::new() }
-            .run()
-            .map_err(|text| problem(&text))?;
+    let translated = Translator { chars: pattern.chars().collect(), ..Translator::default() }
+        .run()
+        .map_err(|text| problem(&text))?;
     RegexBuilder::new(&translated).size_limit(MAX_SIZE).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => problem("expression too large"),
-        _ => problem(&format!("invalid pattern: `{pattern}`")),
+        _ => problem(&format!("expression nests too deeply: `{pattern}`")),
     })
 }
 
+/// The pattern's own name of a group of a compiled one: see [`Translator::group`].
+pub fn group_name(name: &str) -> &str {
+    name.strip_prefix('_').and_then(|name| name.split_once('_')).map_or(name, |(_, name)| name)
+}
+
+#[derive(Default)]
 struct Translator {
     chars: Vec<char>,
     at: usize,
     out: String,
-    /// Positions of open groups.
-    groups: Vec<usize>,
+    /// Positions of open groups, each with the most repetitions around the group so far.
+    groups: Vec<(usize, u32)>,
+    /// How many groups have a name.
+    named: usize,
+    /// How many repetitions, one within another, the last piece is and the most that any of this group is.
+    last: u32,
+    most: u32,
 }
 
 impl Translator {
@@ -62,6 +78,11 @@ impl Translator {
                             return Err(format!("invalid repeat count: `{text}`"));
                         }
                         self.repetition(start, repeated, repeatable, &text)?;
+                        self.last = self.last.max(1).saturating_mul(high.unwrap_or(low).max(1));
+                        if self.last > MAX_REPEAT {
+                            return Err(format!("invalid repeat count: `{text}`"));
+                        }
+                        self.most = self.most.max(self.last);
                         repeated = Some(repeated.unwrap_or(start));
                         continue;
                     }
@@ -75,16 +96,20 @@ impl Translator {
                     repeatable = true;
                 }
                 '(' => {
-                    self.group(&whole)?;
+                    self.group()?;
                     repeatable = false;
                 }
                 ')' => {
-                    if self.groups.pop().is_none() {
+                    let Some((_, most)) = self.groups.pop() else {
                         return Err(format!("unexpected ): `{whole}`"));
-                    }
+                    };
+                    self.last = self.most;
+                    self.most = most.max(self.last);
                     self.out.push(')');
                     self.at += 1;
                     repeatable = true;
+                    repeated = None;
+                    continue;
                 }
                 '|' => {
                     self.out.push('|');
@@ -96,7 +121,10 @@ impl Translator {
                     repeatable = true;
                 }
                 '\\' => {
-                    self.escape(false)?;
+                    if !self.set(false)? {
+                        let code = self.escape()?;
+                        self.literal(code);
+                    }
                     repeatable = true;
                 }
                 other => {
@@ -106,6 +134,7 @@ impl Translator {
                 }
             }
             repeated = None;
+            self.last = 0;
         }
         if self.groups.is_empty() { Ok(self.out) } else { Err(format!("missing closing ): `{whole}`")) }
     }
@@ -155,20 +184,24 @@ impl Translator {
         (self.peek(at) == Some('}')).then_some((low, high, at + 1))
     }
 
-    fn group(&mut self, whole: &str) -> Result<(), String> {
+    fn open(&mut self, start: usize) {
+        self.groups.push((start, self.most));
+        self.most = 0;
+    }
+
+    /// Opens a group, or sets flags.
+    fn group(&mut self) -> Result<(), String> {
         let start = self.at;
         self.at += 1;
         if self.peek(0) != Some('?') {
-            self.groups.push(start);
+            self.open(start);
             self.out.push('(');
             return Ok(());
         }
-        let named = if self.peek(1) == Some('P') && self.peek(2) == Some('<') {
-            Some(3)
-        } else if self.peek(1) == Some('<') {
-            Some(2)
-        } else {
-            None
+        let named = match (self.peek(1), self.peek(2), self.peek(3)) {
+            (Some('P'), Some('<'), Some(_)) => Some(3),
+            (Some('<'), Some(_), _) => Some(2),
+            _ => None,
         };
         if let Some(skip) = named {
             self.at += skip;
@@ -184,64 +217,64 @@ impl Translator {
             if name.is_empty() || !name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') {
                 return Err(format!("invalid named capture: `{}`", self.text(start, self.at)));
             }
-            self.groups.push(start);
-            // Our names may not begin with a digit: an underscore is put before every name.
-            return write!(self.out, "(?P<_{name}>").map_err(|error| error.to_string());
+            self.open(start);
+            // Our names may neither repeat nor begin with a digit: an underscore and a number are put before each.
+            self.named += 1;
+            return write!(self.out, "(?P<_{}_{name}>", self.named).map_err(|error| error.to_string());
         }
         self.at += 1;
-        let mut flags = String::new();
-        loop {
-            match self.peek(0) {
-                Some(flag @ ('i' | 'm' | 's' | 'U' | '-')) => flags.push(flag),
-                Some(end @ (':' | ')')) => {
-                    self.at += 1;
-                    if flags.ends_with('-') {
-                        break;
-                    }
-                    if end == ':' {
-                        self.groups.push(start);
-                    }
-                    return write!(self.out, "(?{flags}{end}").map_err(|error| error.to_string());
-                }
-                Some(_) => {
-                    self.at += 1;
-                    break;
-                }
-                None => return Err(format!("missing closing ): `{whole}`")),
-            }
+        let (mut on, mut off, mut negative) = (String::new(), String::new(), false);
+        while let Some(char) = self.peek(0) {
             self.at += 1;
+            match char {
+                'i' | 'm' | 's' | 'U' if negative => off.push(char),
+                'i' | 'm' | 's' | 'U' => on.push(char),
+                '-' if !negative => negative = true,
+                ':' | ')' if !negative || !off.is_empty() => {
+                    if char == ':' {
+                        self.open(start);
+                    }
+                    return self.flags(&on, &off, char);
+                }
+                _ => {
+                    let text = self.text(start, self.at);
+                    return Err(format!("invalid or unsupported Perl syntax: `{text}`"));
+                }
+            }
         }
-        Err(format!("invalid or unsupported Perl syntax: `{}`", self.text(start, self.at)))
+        let text = self.text(start, self.at);
+        Err(format!("invalid or unsupported Perl syntax: `{text}`"))
     }
 
-    /// Reads an escape outside or inside a class.
-    fn escape(&mut self, in_class: bool) -> Result<(), String> {
-        let Some(char) = self.peek(1) else {
-            return Err("trailing backslash at end of expression: ``".to_owned());
-        };
-        let start = self.at;
-        self.at += 2;
-        let ascii = match char {
-            'd' => Some("0-9"),
-            'w' => Some("0-9A-Za-z_"),
-            's' => Some("\\t\\n\\x0C\\r "),
-            _ => None,
-        };
-        if let Some(set) = ascii {
-            self.out.extend(if in_class { ["", set, ""] } else { ["[", set, "]"] });
+    /// Writes flags, each once; what is switched on and off is off.
+    fn flags(&mut self, on: &str, off: &str, end: char) -> Result<(), String> {
+        let chosen =
+            |wanted: &dyn Fn(char) -> bool| "imsU".chars().filter(|flag| wanted(*flag)).collect::<String>();
+        let (on, off) =
+            (chosen(&|flag| on.contains(flag) && !off.contains(flag)), chosen(&|flag| off.contains(flag)));
+        let dash = if off.is_empty() { "" } else { "-" };
+        if on.is_empty() && off.is_empty() && end == ')' {
             return Ok(());
         }
-        match char {
-            'D' => self.out.push_str("[^0-9]"),
-            'W' => self.out.push_str("[^0-9A-Za-z_]"),
-            'S' => self.out.push_str("[^\\t\\n\\x0C\\r ]"),
-            'b' if !in_class => self.out.push_str("(?-u:\\b)"),
-            'B' if !in_class => self.out.push_str("(?-u:\\B)"),
-            'A' | 'z' if !in_class => {
-                self.out.push('\\');
-                self.out.push(char);
-            }
-            'Q' if !in_class => {
+        write!(self.out, "(?{on}{dash}{off}{end}").map_err(|error| error.to_string())
+    }
+
+    /// Reads an escape of more than one character: a class, an assertion, quoted text. False if it is another.
+    fn set(&mut self, in_class: bool) -> Result<bool, String> {
+        let ascii = match self.peek(1) {
+            Some('d') => "[0-9]",
+            Some('w') => "[0-9A-Za-z_]",
+            Some('s') => "[\\t\\n\\x0C\\r ]",
+            Some('D') => "[^0-9]",
+            Some('W') => "[^0-9A-Za-z_]",
+            Some('S') => "[^\\t\\n\\x0C\\r ]",
+            Some('b') if !in_class => "(?-u:\\b)",
+            Some('B') if !in_class => "(?-u:\\B)",
+            Some('A') if !in_class => "\\A",
+            Some('z') if !in_class => "\\z",
+            Some('E') if !in_class => "",
+            Some('Q') if !in_class => {
+                self.at += 2;
                 while let Some(char) = self.peek(0) {
                     if char == '\\' && self.peek(1) == Some('E') {
                         self.at += 2;
@@ -250,34 +283,54 @@ impl Translator {
                     self.out.push_str(&regex::escape(&char.to_string()));
                     self.at += 1;
                 }
+                return Ok(true);
             }
-            'E' if !in_class => {}
-            'p' | 'P' => {
-                self.out.push('\\');
-                self.out.push(char);
-                match self.peek(0) {
-                    Some('{') => {
-                        while let Some(char) = self.peek(0) {
-                            self.out.push(char);
-                            self.at += 1;
-                            if char == '}' {
-                                break;
-                            }
-                        }
-                    }
-                    Some(name) => {
-                        self.out.push(name);
-                        self.at += 1;
-                    }
-                    None => {
-                        return Err(format!(
-                            "invalid character class range: `{}`",
-                            self.text(start, self.at)
-                        ));
-                    }
-                }
+            Some('p' | 'P') => return self.property().map(|()| true),
+            _ => return Ok(false),
+        };
+        self.at += 2;
+        self.out.push_str(ascii);
+        Ok(true)
+    }
+
+    /// A class of Unicode: `\pL`, `\p{Greek}`, `\P{^Greek}`.
+    fn property(&mut self) -> Result<(), String> {
+        let start = self.at;
+        let mut negative = self.peek(1) == Some('P');
+        self.at += 2;
+        let mut name = String::new();
+        if self.peek(0) == Some('{') {
+            self.at += 1;
+            while let Some(char) = self.peek(0).filter(|char| *char != '}') {
+                name.push(char);
+                self.at += 1;
             }
-            'x' => self.hex(start)?,
+            if let Some(rest) = name.strip_prefix('^') {
+                negative = !negative;
+                name = rest.to_owned();
+            }
+        } else {
+            name.extend(self.peek(0));
+        }
+        self.at = self.chars.len().min(self.at + 1);
+        let class = format!("\\{}{{{name}}}", if negative { 'P' } else { 'p' });
+        // The name is only a name: no `sc=Greek`.
+        if name.contains(['=', ':', '!']) || regex_syntax::parse(&class).is_err() {
+            return Err(format!("invalid character class range: `{}`", self.text(start, self.at)));
+        }
+        self.out.push_str(&class);
+        Ok(())
+    }
+
+    /// The code of the character that an escape stands for.
+    fn escape(&mut self) -> Result<u32, String> {
+        let Some(char) = self.peek(1) else {
+            return Err("trailing backslash at end of expression: ``".to_owned());
+        };
+        let start = self.at;
+        self.at += 2;
+        Ok(match char {
+            'x' => return self.hex(start),
             '0'..='7' => {
                 // One to nine are references unless another digit follows.
                 if char != '0' && !self.peek(0).is_some_and(|next| ('0'..='7').contains(&next)) {
@@ -289,18 +342,17 @@ impl Translator {
                     code = code * 8 + digit;
                     self.at += 1;
                 }
-                self.literal(code);
+                code
             }
-            'a' => self.literal(7),
-            'f' => self.literal(12),
-            't' => self.literal(9),
-            'n' => self.literal(10),
-            'r' => self.literal(13),
-            'v' => self.literal(11),
-            other if other.is_ascii_punctuation() => self.literal(u32::from(other)),
+            'a' => 7,
+            'f' => 12,
+            't' => 9,
+            'n' => 10,
+            'r' => 13,
+            'v' => 11,
+            other if other.is_ascii_punctuation() => u32::from(other),
             _ => return Err(format!("invalid escape sequence: `{}`", self.text(start, self.at))),
-        }
-        Ok(())
+        })
     }
 
     /// Writes one character by its code.
@@ -308,13 +360,17 @@ impl Translator {
         self.out.extend([format!("\\x{{{code:X}}}")]);
     }
 
-    fn hex(&mut self, start: usize) -> Result<(), String> {
+    fn hex(&mut self, start: usize) -> Result<u32, String> {
         let braced = self.peek(0) == Some('{');
         let mut digits = String::new();
         if braced {
             self.at += 1;
+            let small = |digits: &str| u32::from_str_radix(digits, 16).is_ok_and(|code| code <= 0x10_FFFF);
             while let Some(char) = self.peek(0).filter(char::is_ascii_hexdigit) {
                 digits.push(char);
+                if !small(&digits) {
+                    break;
+                }
                 self.at += 1;
             }
             let closed = self.peek(0) == Some('}');
@@ -328,10 +384,7 @@ impl Translator {
             digits = if digits.len() == 2 { digits } else { String::new() };
         }
         match u32::from_str_radix(&digits, 16).ok().filter(|code| char::from_u32(*code).is_some()) {
-            Some(code) => {
-                self.literal(code);
-                Ok(())
-            }
+            Some(code) => Ok(code),
             None => Err(format!("invalid escape sequence: `{}`", self.text(start, self.at))),
         }
     }
@@ -356,39 +409,58 @@ impl Translator {
                     self.out.push(']');
                     return Ok(());
                 }
-                Some('[') if self.peek(1) == Some(':') => self.named_class(),
-                Some('\\') => self.escape(true)?,
-                // A dash between two ends is a range, elsewhere it is itself.
-                Some('-') if !first && self.peek(1).is_some_and(|next| next != ']') => {
-                    self.out.push('-');
-                    self.at += 1;
-                }
-                Some(char) => {
-                    self.at += 1;
-                    // Escaped, these two would be word boundaries.
-                    if char.is_ascii_punctuation() && !matches!(char, '<' | '>') {
-                        self.out.push('\\');
-                    }
-                    self.out.push(char);
-                }
+                Some('[') if self.named_class()? => {}
+                Some('\\') if self.set(true)? => {}
+                Some(_) => self.range(start)?,
             }
             first = false;
         }
     }
 
-    fn named_class(&mut self) {
-        let from = self.at;
-        let mut to = self.at + 2;
-        while self.chars.get(to).is_some_and(|char| char.is_ascii_lowercase() || *char == '^') {
-            to += 1;
+    /// A character of a class, or two with a dash between.
+    fn range(&mut self, class: usize) -> Result<(), String> {
+        let start = self.at;
+        let low = self.character(class)?;
+        self.literal(low);
+        // Before the end a dash is itself.
+        if self.peek(0) == Some('-') && self.peek(1).is_none_or(|next| next != ']') {
+            self.at += 1;
+            let high = self.character(class)?;
+            if high < low {
+                return Err(format!("invalid character class range: `{}`", self.text(start, self.at)));
+            }
+            self.out.push('-');
+            self.literal(high);
         }
-        if self.chars.get(to) == Some(&':') && self.chars.get(to + 1) == Some(&']') {
-            self.at = to + 2;
-            let name = self.text(from, self.at);
-            return self.out.push_str(&name);
+        Ok(())
+    }
+
+    fn character(&mut self, class: usize) -> Result<u32, String> {
+        match self.peek(0) {
+            Some('\\') => self.escape(),
+            Some(char) => {
+                self.at += 1;
+                Ok(u32::from(char))
+            }
+            None => Err(format!("missing closing ]: `{}`", self.text(class, self.chars.len()))),
         }
-        self.out.push_str("\\[");
-        self.at += 1;
+    }
+
+    /// A class such as `[:alpha:]`; false if it is none.
+    fn named_class(&mut self) -> Result<bool, String> {
+        let rest = self.chars.get(self.at + 2..).unwrap_or_default();
+        let (Some(':'), Some(len)) = (self.peek(1), rest.windows(2).position(|pair| *pair == [':', ']']))
+        else {
+            return Ok(false);
+        };
+        let name = self.text(self.at, self.at + len + 4);
+        let bare = name.trim_matches(['[', ':', ']']);
+        if !NAMED.contains(&bare.strip_prefix('^').unwrap_or(bare)) {
+            return Err(format!("invalid character class range: `{name}`"));
+        }
+        self.at += len + 4;
+        self.out.push_str(&name);
+        Ok(true)
     }
 }
 
@@ -422,6 +494,12 @@ mod tests {
         assert!(matches("^[[:alpha:]]$", "x"));
         assert!(matches(r"^[\]a-c-]+$", "b]-"));
         assert!(matches("^.$", "é"));
+        assert!(matches(r"^\p{Greek}\P{^Greek}\pN[^\p{Lu}]$", "αβ1x"));
+        assert!(matches("(?P<n>a)|(?P<n>b)", "b"));
+        assert!(matches("^(?ii-s)A$", "a"));
+        assert!(!matches("^(?i-i)A$", "a"));
+        assert!(matches("^(?)(?:a{30}){30}(b{1000})*$", &"a".repeat(900)));
+        assert!(matches(r"^[\d-z][^]a][]a]$", "-b]"));
     }
 
     #[test]
@@ -435,6 +513,22 @@ mod tests {
             ("a{1001}", "invalid repeat count: `{1001}`"),
             (r"\y", r"invalid escape sequence: `\y`"),
             ("(?x)", "invalid or unsupported Perl syntax: `(?x`"),
+            ("(?i--s)a", "invalid or unsupported Perl syntax: `(?i--`"),
+            ("(?i", "invalid or unsupported Perl syntax: `(?i`"),
+            ("(?P<", "invalid or unsupported Perl syntax: `(?P`"),
+            ("(?-)a", "invalid or unsupported Perl syntax: `(?-)`"),
+            ("[z-a]", "invalid character class range: `z-a`"),
+            (r"[z-\x61]", r"invalid character class range: `z-\x61`"),
+            (r"[a-\d]", r"invalid escape sequence: `\d`"),
+            ("[a-[:digit:]]", "invalid character class range: `a-[`"),
+            ("[[:nope:]]", "invalid character class range: `[:nope:]`"),
+            (r"\pX", r"invalid character class range: `\pX`"),
+            (r"\p{Foo}", r"invalid character class range: `\p{Foo}`"),
+            (r"\p{", r"invalid character class range: `\p{`"),
+            (r"\p", r"invalid character class range: `\p`"),
+            (r"\x{110000}", r"invalid escape sequence: `\x{110000`"),
+            ("((a{100}){11})", "invalid repeat count: `{11}`"),
+            ("(x|(a{500})b){500}", "invalid repeat count: `{500}`"),
         ] {
             assert_eq!(compile(pattern).unwrap_err(), format!("error parsing regexp: {want}"), "{pattern}");
         }

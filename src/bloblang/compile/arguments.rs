@@ -144,7 +144,7 @@ fn timestamp(value: &Value) -> Result<Value, Fault> {
             let nanos = ((number.to_f64() - seconds) * 1e9) as i64;
             Timestamp::from_unix(crate::number::Num::Float(seconds).to_i64(), nanos)
         }),
-        Kind::String | Kind::Bytes => value.as_str().and_then(|text| Timestamp::parse_rfc3339(&text)),
+        Kind::String | Kind::Bytes => return crate::methods::to_timestamp(value).map(Value::from),
         _ => None,
     };
     let time = time.ok_or_else(|| Fault::expected("number or string", value))?;

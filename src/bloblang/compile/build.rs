@@ -143,7 +143,18 @@ pub(crate) fn function(
     if build && name == "nothing" && arguments.is_empty() {
         return Ok(Expr::Folded(Box::new((Value::Nothing, "nothing".into()))));
     }
-    call(spec, None, arguments, build)
+    let expr = call(spec, None, arguments, build)?;
+    match &expr {
+        // What is read once is as good as a literal.
+        Expr::Call(call) if build && call.spec.traits.folds && !call.dynamic => {
+            let value = match &*call.args {
+                [_, Arg::Value(Value::Bool(true))] => return Ok(expr),
+                _ => Cx::detached().run(&expr).map_err(|fault| fault.to_string())?,
+            };
+            Ok(Expr::Folded(Box::new((value, format!("function {name}").into()))))
+        }
+        _ => Ok(expr),
+    }
 }
 
 /// A call of a method.

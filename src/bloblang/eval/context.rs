@@ -11,7 +11,7 @@ use crate::number::Num;
 use crate::object::Object;
 use crate::spec::{Args, Default, Param, ParamKind, Prepared, Spec, Traits};
 use crate::text::Text;
-use crate::value::{Kind, Segment, Value, split_dot_path};
+use crate::value::{Kind, Segment, Value, bounded_dot_path};
 
 const MESSAGE: Traits = Traits { message: true, ..Traits::PLAIN };
 const IMPURE: Traits = Traits { impure: true, ..Traits::PLAIN };
@@ -39,7 +39,7 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         &[Param::string("path", "A dot path; without it, the whole.").default(Default::String(""))],
         json,
     )
-    .prepared(|args| Ok(Arc::new(path(args)) as Prepared))
+    .prepared(|args| Ok(Arc::new(path(args)?) as Prepared))
     .traits(MESSAGE),
     Spec::function("metadata", "A metadata value of the message as it came.", KEY, |cx, args| {
         Ok(read(cx.input_metadata(), args))
@@ -79,8 +79,8 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         Ok(error(cx, |error| component(error).then_some(&error.path)))
     })
     .traits(MESSAGE),
-    Spec::function("tracing_id", "The trace the message belongs to; empty without one.", &[], |_, _| {
-        Ok(Value::String(Text::EMPTY))
+    Spec::function("tracing_id", "The trace the message belongs to; zeros without one.", &[], |_, _| {
+        Ok("00000000000000000000000000000000".into())
     })
     .traits(MESSAGE),
     Spec::function("tracing_span", "The span of the message, or null.", &[], |_, _| Ok(Value::Null))
@@ -114,10 +114,10 @@ pub(super) static FUNCTIONS: &[Spec] = &[
     .traits(IMPURE),
 ];
 
-fn path(args: &Args<'_>) -> Vec<Segment> {
+fn path(args: &Args<'_>) -> Result<Vec<Segment>, Fault> {
     match &*args.str(0) {
-        "" => Vec::new(),
-        path => split_dot_path(path),
+        "" => Ok(Vec::new()),
+        path => bounded_dot_path(path),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Cx;
 use crate::error::Fault;
 use crate::spec::{Args, Param, ParamKind, Query, Spec};
 use crate::text::Text;
-use crate::value::{Value, split_dot_path};
+use crate::value::{Value, bounded_dot_path};
 
 const FALLBACK: ParamKind = ParamKind::Query { scalars: true };
 
@@ -105,5 +105,5 @@ fn not(cx: &mut Cx<'_>, target: &Query, _: &Args<'_>) -> Result<Value, Fault> {
 
 fn get(cx: &mut Cx<'_>, target: &Query, args: &Args<'_>) -> Result<Value, Fault> {
     let value = cx.eval(target)?;
-    Ok(value.get_path(&split_dot_path(&args.str(0))).unwrap_or_default())
+    cx.reach(&value, &bounded_dot_path(&args.str(0))?)
 }

@@ -18,7 +18,10 @@ impl Cx<'_> {
             Expr::Literal(value) => Ok(value.clone()),
             Expr::Folded(folded) => Ok(folded.0.clone()),
             Expr::Field(field) => self.field(field),
-            Expr::Get(get) => Ok(self.run(&get.0)?.get_path(&get.1).unwrap_or_default()),
+            Expr::Get(get) => {
+                let value = self.run(&get.0)?;
+                self.reach(&value, &get.1)
+            }
             Expr::Variable(slot, name) => self.variable(*slot, name),
             Expr::Metadata(key) => self.new_metadata(key.as_deref()),
             Expr::Array(items) => self.array(items),
@@ -81,6 +84,10 @@ impl Cx<'_> {
                 value.ok_or_else(|| Fault::new(format!("named context {name} was not found")))?
             }
         };
+        if base.multiplies(&field.path) {
+            let base = base.clone();
+            return self.reach(&base, &field.path);
+        }
         Ok(base.get_path(&field.path).unwrap_or_default())
     }
 
@@ -110,6 +117,7 @@ impl Cx<'_> {
     }
 
     fn array(&mut self, items: &[Expr]) -> Result<Value, Fault> {
+        self.charge(40 + 24 * items.len())?;
         let mut values = Vec::with_capacity(items.len());
         for item in items {
             let value = self.run(item)?;
@@ -121,6 +129,7 @@ impl Cx<'_> {
     }
 
     fn object(&mut self, members: &[(Key, Expr)]) -> Result<Value, Fault> {
+        self.charge(40 + 64 * members.len())?;
         let mut object = Object::with_capacity(members.len());
         for (key, value) in members {
             let key = match key {
@@ -165,10 +174,15 @@ impl Cx<'_> {
                 let left = self.run(&binary.left)?;
                 // A literal is looked at where it stands.
                 if let Some(right) = binary.right.literal() {
-                    return operators::operate(operator, &left, right, &binary.left, &binary.right);
+                    let value = operators::operate(operator, &left, right, &binary.left, &binary.right)?;
+                    return self.keep(value);
                 }
                 let right = self.run(&binary.right)?;
-                operators::operate(operator, &left, &right, &binary.left, &binary.right)
+                if matches!(operator, Operator::Equal | Operator::NotEqual) {
+                    self.walk(&left)?;
+                }
+                let value = operators::operate(operator, &left, &right, &binary.left, &binary.right)?;
+                self.keep(value)
             }
         }
     }
@@ -242,11 +256,12 @@ impl Cx<'_> {
         match (call.spec.body, &call.target) {
             (Body::Method(run), Some(target)) => {
                 let value = self.run(&target.0)?;
-                let result = run(self, value, args);
+                let result = run(self, value, args).and_then(|value| self.keep(value));
                 if call.spec.traits.sourced { result.map_err(|fault| target.blame(fault)) } else { result }
             }
+            // Of these, what is built is built by others.
             (Body::Lazy(run), Some(target)) => run(self, target, args),
-            (Body::Function(run), _) => run(self, args),
+            (Body::Function(run), _) => run(self, args).and_then(|value| self.keep(value)),
             (_, None) => Err(Fault::new("method without a target")),
         }
     }

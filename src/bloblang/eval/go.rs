@@ -8,6 +8,9 @@ use crate::number::Narrow;
 use crate::stack::deep;
 use crate::value::{Kind, Value};
 
+/// Longest value shown, about.
+const SHOWN: usize = 1 << 16;
+
 /// A condition that is no boolean.
 #[cold]
 pub(super) fn not_a_bool(condition: &Expr, value: &Value) -> Fault {
@@ -48,10 +51,16 @@ pub fn go_type(value: &Value) -> &'static str {
 }
 
 fn show(value: &Value, out: &mut String) {
+    if out.len() > SHOWN {
+        return;
+    }
     match value.kind() {
         Kind::Array => {
             out.push('[');
             for (n, item) in value.to_array().iter().flat_map(|items| items.iter()).enumerate() {
+                if out.len() > SHOWN {
+                    break;
+                }
                 if n > 0 {
                     out.push(' ');
                 }
@@ -63,6 +72,9 @@ fn show(value: &Value, out: &mut String) {
             out.push_str("map[");
             if let Some(object) = value.to_object() {
                 for (n, (key, member)) in object.iter().enumerate() {
+                    if out.len() > SHOWN {
+                        break;
+                    }
                     if n > 0 {
                         out.push(' ');
                     }

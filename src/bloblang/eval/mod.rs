@@ -23,6 +23,8 @@ pub use go::go_type;
 
 /// Units of work one message may use, about a second's: a query called or a value visited is one.
 const FUEL: u64 = if cfg!(test) { 500_000 } else { 50_000_000 };
+/// Bytes that one message may build, what is dropped again included.
+const MEMORY: usize = if cfg!(test) { 1 << 26 } else { 1 << 30 };
 /// Maps that may be entered within one another.
 const MAX_MAPS: u32 = 5000;
 
@@ -88,6 +90,7 @@ pub struct Cx<'a> {
     /// Maps entered.
     depth: u32,
     fuel: u64,
+    memory: usize,
 }
 
 #[cold]
@@ -143,6 +146,7 @@ impl<'a> Cx<'a> {
             content: OnceCell::new(),
             depth: 0,
             fuel: FUEL,
+            memory: MEMORY,
         }
     }
 
@@ -199,6 +203,64 @@ impl<'a> Cx<'a> {
             self.fuel = 0;
             Err(exhausted())
         }
+    }
+
+    /// Accounts for memory about to be filled, in bytes; fails once a message has used up its share.
+    #[inline]
+    pub fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        if let Some(left) = self.memory.checked_sub(bytes) {
+            self.memory = left;
+            Ok(())
+        } else {
+            self.memory = 0;
+            self.fuel = 0;
+            Err(exhausted())
+        }
+    }
+
+    /// Accounts for a value just built.
+    #[inline]
+    pub(crate) fn keep(&mut self, value: Value) -> Result<Value, Fault> {
+        self.charge(value.footprint())?;
+        Ok(value)
+    }
+
+    /// What was built for a value that is dropped now may be built again.
+    pub(crate) fn give_back(&mut self, value: Value) {
+        self.memory = MEMORY.min(self.memory + value.footprint());
+        drop(value);
+    }
+
+    /// Collects items, each of so many bytes, as far as memory lasts.
+    pub(crate) fn collect(
+        &mut self,
+        each: usize,
+        items: impl Iterator<Item = Value>,
+    ) -> Result<Vec<Value>, Fault> {
+        const STEP: usize = 1024;
+        let mut all = Vec::with_capacity(items.size_hint().0.min(STEP));
+        for item in items {
+            if all.len() % STEP == STEP - 1 {
+                self.charge(STEP * each)?;
+                self.spend(STEP as u64 / 16)?;
+            }
+            all.push(item);
+        }
+        Ok(all)
+    }
+
+    /// Accounts for a walk through all of a value, and refuses one that is too large or too deep for it.
+    pub(crate) fn walk(&mut self, value: &Value) -> Result<(), Fault> {
+        let bytes = value.weigh().map_err(|excess| Fault::new(excess.to_string()))?;
+        self.spend(bytes as u64 / 64)
+    }
+
+    /// What a path leads to.
+    pub(crate) fn reach(&mut self, value: &Value, path: &[Segment]) -> Result<Value, Fault> {
+        if value.multiplies(path) {
+            self.walk(value)?;
+        }
+        Ok(value.get_path(path).unwrap_or_default())
     }
 
     /// Number of messages of the batch.
@@ -297,7 +359,8 @@ impl<'a> Cx<'a> {
     }
 
     /// The value of a path in the structured message looked at.
-    fn document_path(&self, path: &[Segment]) -> Result<Value, Fault> {
-        Ok(self.document()?.get_path(path).unwrap_or_default())
+    fn document_path(&mut self, path: &[Segment]) -> Result<Value, Fault> {
+        let document = self.document()?;
+        self.reach(&document, path)
     }
 }

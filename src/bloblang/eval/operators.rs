@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::compile::{Expr, Operator};
 use crate::error::Fault;
+use crate::json::MAX_TEXT;
 use crate::number::{Narrow, Num};
 use crate::text::Text;
 use crate::value::{Kind, Value};
@@ -23,7 +24,7 @@ pub(crate) fn operate(
         Operator::LessOrEqual => ordered(left, right, Ordering::is_le),
         Operator::Greater => ordered(left, right, Ordering::is_gt),
         Operator::GreaterOrEqual => ordered(left, right, Ordering::is_ge),
-        Operator::Add => add(left, right),
+        Operator::Add => add(left, right)?,
         Operator::Subtract => numeric(left, right, i64::wrapping_sub, u64::wrapping_sub, |a, b| a - b),
         Operator::Multiply => numeric(left, right, i64::wrapping_mul, u64::wrapping_mul, |a, b| a * b),
         Operator::Divide => match (left.as_number(), right.as_number()) {
@@ -60,10 +61,17 @@ fn mismatch(operator: Operator, left: &Value, right: &Value, left_expr: &Expr, r
         Operator::Modulo => "modulo",
         _ => "compare",
     };
+    // Arithmetic on numbers looks at timestamps, and at numbers beyond floats, as text.
+    let as_numbers = match operator {
+        Operator::Subtract | Operator::Multiply => true,
+        Operator::Add => left.kind() == Kind::Number && !is_narrow(left),
+        Operator::Divide | Operator::Modulo => false,
+        _ => left.as_number().is_some(),
+    };
     let name = |value: &Value| {
-        // To arithmetic a number beyond floats is but its text.
-        let beyond = verb != "compare" && value.number_text().is_some() && value.as_number().is_none();
-        if beyond { "string" } else { value.type_name() }
+        let text =
+            value.kind() == Kind::Timestamp || (value.kind() == Kind::Number && value.as_number().is_none());
+        if as_numbers && text { "string" } else { value.type_name() }
     };
     Fault::mismatch(verb, (name(left), left_expr.source()), (name(right), right_expr.source()))
 }
@@ -98,15 +106,23 @@ fn numeric(
     })
 }
 
-fn add(left: &Value, right: &Value) -> Option<Value> {
-    match left.kind() {
+fn is_narrow(value: &Value) -> bool {
+    matches!(value, Value::Narrow(narrow) if !matches!(narrow, Narrow::Word(_)))
+}
+
+fn add(left: &Value, right: &Value) -> Result<Option<Value>, Fault> {
+    Ok(match left.kind() {
         // Narrow numbers are not known to the left of a sum.
-        Kind::Number if matches!(left, Value::Narrow(narrow) if !matches!(narrow, Narrow::Word(_))) => None,
+        Kind::Number if is_narrow(left) => None,
         Kind::Number => numeric(left, right, i64::wrapping_add, u64::wrapping_add, |a, b| a + b),
         Kind::String | Kind::Bytes => {
-            let (left, right) = (left.text_bytes()?, right.text_bytes()?);
+            let (Some(left), Some(right)) = (left.text_bytes(), right.text_bytes()) else { return Ok(None) };
+            let len = left.len() + right.len();
+            if len > MAX_TEXT {
+                return Err(Fault::new(format!("result of {len} bytes exceeds the limit of {MAX_TEXT}")));
+            }
             Some(Value::String(Text::from([&*left, &*right].concat())))
         }
         _ => None,
-    }
+    })
 }

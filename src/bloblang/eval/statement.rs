@@ -139,6 +139,7 @@ impl Cx<'_> {
             Some(_) => false,
         };
         let deletes = matches!(value, Value::Delete);
+        self.charge(64)?;
         if replaces {
             self.keep_tree();
         } else if matches!(self.tree, Some(This::Root)) && self.below.is_empty() {
@@ -182,7 +183,10 @@ impl Cx<'_> {
             (Some(key), Value::Delete) => {
                 metadata.remove(&key.as_str());
             }
-            (Some(key), value) => metadata.set(key.clone(), value),
+            (Some(key), value) => {
+                value.weigh().map_err(|excess| Fault::new(excess.to_string()))?;
+                metadata.set(key.clone(), value);
+            }
             (None, Value::Delete) => metadata.clear(),
             (None, value) => {
                 let Some(object) = value.to_object() else {
@@ -191,6 +195,7 @@ impl Cx<'_> {
                         "setting root meta object requires object value, received: {kind}"
                     )));
                 };
+                value.weigh().map_err(|excess| Fault::new(excess.to_string()))?;
                 metadata.clear();
                 for (key, value) in object.iter() {
                     metadata.set(Text::from(key), value);
@@ -227,8 +232,10 @@ impl Cx<'_> {
         inner.this = This::Value(value);
         inner.depth = self.depth + 1;
         inner.fuel = self.fuel;
+        inner.memory = self.memory;
         let result = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || inner.execute(&mapping.statements));
         self.fuel = inner.fuel;
+        self.memory = inner.memory;
         match result {
             Ok(()) => Ok(inner.root.unwrap_or(Value::Nothing)),
             Err(fault) => Err(fault.innermost_line()),

@@ -12,10 +12,11 @@ use crate::timestamp::Timestamp;
 use crate::value::Value;
 
 const IMPURE: Traits = Traits { impure: true, ..Traits::PLAIN };
-const BLOCKS: Traits = Traits { impure: true, blocks: true, ..Traits::PLAIN };
+const ONCE: Traits = Traits { folds: true, ..IMPURE };
+const BLOCKS: Traits = Traits { blocks: true, ..ONCE };
 
 pub(super) static FAMILY: &[Spec] = &[
-    Spec::function("env", "An environment variable, or null.", ENV, env).prepared(read_env).traits(IMPURE),
+    Spec::function("env", "An environment variable, or null.", ENV, env).prepared(read_env).traits(ONCE),
     Spec::function("file", "The content of a file.", FILE, file).prepared(read_file).traits(BLOCKS),
     Spec::function("file_rel", "The content of a file, found from where the mapping is.", FILE, file)
         .prepared(read_file)

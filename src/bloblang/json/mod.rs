@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::text::lossy;
-pub(crate) use tape::{Kind, MAX_BYTES, Node};
-pub use write::NotFinite;
+pub(crate) use tape::{Kind, MAX_BYTES, MAX_DEPTH, MAX_TEXT, Node};
+pub use write::Unwritable;
 pub(crate) use write::{Style, Writer, sort_members, write_document, write_string};
 
 /// Why bytes are not one JSON document.
@@ -139,6 +139,17 @@ impl Doc {
             at += if node.kind().is_array() || node.kind().is_object() { 2 } else { 1 };
         }
         None
+    }
+
+    /// Length of the text of the value at `index`.
+    #[inline]
+    pub(crate) fn text_len(&self, index: u32) -> usize {
+        let node = self.node(index);
+        if node.kind().is_array() || node.kind().is_object() {
+            self.node(index + 1).offset()
+        } else {
+            node.len()
+        }
     }
 
     /// Number of members or items of a container.

@@ -6,9 +6,11 @@
 use super::{prefix_at, scan};
 
 /// Deepest nesting of containers.
-const MAX_DEPTH: usize = 10_000;
+pub(crate) const MAX_DEPTH: usize = 10_000;
 /// Longest document in bytes: lengths have 28 bits.
 pub(crate) const MAX_BYTES: usize = (1 << 28) - 1;
+/// Longest text that is made of a value; tests need not fill the memory.
+pub(crate) const MAX_TEXT: usize = if cfg!(test) { 1 << 23 } else { MAX_BYTES };
 
 const LENGTH: u32 = (1 << 28) - 1;
 const NONE: u32 = u32::MAX;

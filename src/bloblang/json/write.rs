@@ -5,21 +5,33 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::{Doc, Kind, Node, Numbers, scan};
+use super::{Doc, Kind, MAX_DEPTH, MAX_TEXT, Node, Numbers, scan};
 use crate::number;
 
-/// A value holds a number JSON cannot express (NaN or an infinity).
+/// Why a value cannot be written as JSON.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NotFinite(pub f64);
+pub enum Unwritable {
+    /// It holds a number JSON cannot express: NaN or an infinity.
+    NotFinite(f64),
+    /// Its text would be longer than a document may be.
+    TooLarge,
+    /// It is nested deeper than a document may be.
+    TooDeep,
+}
 
-impl fmt::Display for NotFinite {
+impl fmt::Display for Unwritable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("json: unsupported value: ")?;
-        f.write_str(&number::format_shortest(self.0))
+        match self {
+            Self::NotFinite(number) => {
+                write!(f, "json: unsupported value: {}", number::format_shortest(*number))
+            }
+            Self::TooLarge => write!(f, "value exceeds the limit of {MAX_TEXT} bytes"),
+            Self::TooDeep => write!(f, "value is nested deeper than {MAX_DEPTH}"),
+        }
     }
 }
 
-impl std::error::Error for NotFinite {}
+impl std::error::Error for Unwritable {}
 
 /// How strings are escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use crate::value::Value;
 
 pub(super) static FAMILY: &[Spec] = &[
     Spec::method("encrypt_aes", "Encrypts by AES; the result is a string of raw bytes.", PARAMS, encrypt)
-        .prepared(cipher),
-    Spec::method("decrypt_aes", "Decrypts what AES encrypted, into bytes.", PARAMS, decrypt).prepared(cipher),
+        .prepared(sealer),
+    Spec::method("decrypt_aes", "Decrypts what AES encrypted, into bytes.", PARAMS, decrypt).prepared(opener),
 ];
 
 const PARAMS: &[Param] = &[
@@ -65,7 +65,15 @@ enum Cipher {
     Galois(Vec<u8>, [u8; 12]),
 }
 
-fn cipher(args: &Args<'_>) -> Result<Prepared, Fault> {
+fn sealer(args: &Args<'_>) -> Result<Prepared, Fault> {
+    cipher(args, "encryption")
+}
+
+fn opener(args: &Args<'_>) -> Result<Prepared, Fault> {
+    cipher(args, "decryption")
+}
+
+fn cipher(args: &Args<'_>, what: &str) -> Result<Prepared, Fault> {
     let (scheme, secret, iv) =
         (args.str(0), args.bytes(1).unwrap_or_default(), args.bytes(2).unwrap_or_default());
     let wrong_size = |_| Fault::new(format!("crypto/aes: invalid key size {}", secret.len()));
@@ -85,7 +93,7 @@ fn cipher(args: &Args<'_>) -> Result<Prepared, Fault> {
             })?;
             Cipher::Galois(secret.to_vec(), nonce)
         }
-        _ => return Err(Fault::new(format!("unrecognized encryption type: {scheme}"))),
+        _ => return Err(Fault::new(format!("unrecognized {what} type: {scheme}"))),
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::target::{array, boolean, member, pair, text};
+use super::target::{PAIR, array, boolean, member, pair, text};
 use crate::error::Fault;
 use crate::eval::Cx;
 use crate::object::Object;
@@ -34,6 +34,9 @@ pub(super) static FAMILY: &[Spec] = &[
     Spec::method("unique", "Without the items that were there before.", UNIQUE, unique),
     Spec::plugin("zip", "Items of several arrays side by side.", &[], zip).variadic().prepared(check_zip),
 ];
+
+/// Most items of an array that is made of others.
+const MAX_ITEMS: usize = 1 << 24;
 
 const TEST: &[Param] = &[Param::query("test", "The test.")];
 const QUERY: &[Param] = &[Param::query("query", "What to run on each.")];
@@ -106,12 +109,18 @@ fn check_arrays(args: &Args<'_>) -> Result<Prepared, Fault> {
 
 fn concat(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let mut items = array(&target)?;
+    let others = args.values().map(array).collect::<Result<Vec<_>, _>>()?;
+    let len = others.iter().fold(items.len(), |len, other| len.saturating_add(other.len()));
+    bounded(len)?;
+    cx.spend(len as u64 / 16)?;
     let all = Arc::make_mut(&mut items);
-    for value in args.values() {
-        all.extend(array(value)?.iter().cloned());
-    }
-    cx.spend(all.len() as u64 / 16)?;
+    others.iter().for_each(|other| all.extend(other.iter().cloned()));
     Ok(Value::Array(items))
+}
+
+/// Refuses arrays of more items than `range` gives.
+pub(super) fn bounded(len: usize) -> Result<(), Fault> {
+    if len > MAX_ITEMS { Err(Fault::new(format!("array of more than {MAX_ITEMS} items"))) } else { Ok(()) }
 }
 
 fn contains(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -119,7 +128,7 @@ fn contains(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
     if let Some(bytes) = target.as_bytes() {
         return Ok(memchr::memmem::find(&bytes, wanted.to_text().as_bytes()).is_some().into());
     }
-    cx.spend(target.count().unwrap_or(0) as u64 / 8)?;
+    compare_all(cx, &wanted, target.count().unwrap_or(0))?;
     if let Some(items) = target.to_array() {
         return Ok(items.iter().any(|item| wanted.equals(item)).into());
     }
@@ -129,12 +138,18 @@ fn contains(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
     }
 }
 
-fn enumerated(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+/// Accounts for comparing a value with so many others.
+fn compare_all(cx: &mut Cx<'_>, wanted: &Value, count: usize) -> Result<(), Fault> {
+    let bytes = wanted.weigh().map_err(|excess| Fault::new(excess.to_string()))?;
+    cx.spend((count as u64).saturating_mul(8 + bytes as u64) / 64)
+}
+
+fn enumerated(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
     let numbered = items.iter().enumerate();
-    Ok(numbered
-        .map(|(at, item)| pair(("index", Value::Int(position(at))), ("value", item.clone())))
-        .collect())
+    let numbered =
+        numbered.map(|(at, item)| pair(("index", Value::Int(position(at))), ("value", item.clone())));
+    cx.collect(PAIR, numbered).map(Value::from)
 }
 
 fn filter(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -160,15 +175,15 @@ fn filter(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
 
 fn find(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
-    cx.spend(items.len() as u64 / 8)?;
     let wanted = args.value(0).cloned().unwrap_or_default();
+    compare_all(cx, &wanted, items.len())?;
     Ok(Value::word(items.iter().position(|item| wanted.equals(item)).map_or(-1, position)))
 }
 
 fn find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
-    cx.spend(items.len() as u64 / 8)?;
     let wanted = args.value(0).cloned().unwrap_or_default();
+    compare_all(cx, &wanted, items.len())?;
     let found = items.iter().enumerate().filter(|(_, item)| wanted.equals(item));
     Ok(found.map(|(at, _)| Value::word(position(at))).collect())
 }
@@ -218,6 +233,8 @@ fn find_all_by(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value,
 
 fn flatten(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
+    let count = |item: &Value| if item.kind() == Kind::Array { item.count().unwrap_or(0) } else { 1 };
+    bounded(items.iter().map(count).fold(0, usize::saturating_add))?;
     let mut flat = Vec::with_capacity(items.len());
     for item in items.iter() {
         match item.to_array() {
@@ -234,7 +251,9 @@ fn fold(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault>
     let step = query(args, 1)?;
     let mut tally = args.value(0).cloned().unwrap_or_default();
     for item in items.iter() {
-        tally = cx.call(step, pair(("tally", tally), ("value", item.clone())))?;
+        let sides = pair(("tally", tally.clone()), ("value", item.clone()));
+        let next = cx.call(step, sides)?;
+        cx.give_back(std::mem::replace(&mut tally, next));
     }
     Ok(tally)
 }
@@ -399,6 +418,7 @@ fn zip(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> 
         return Err(Fault::new("can't zip different length array values"));
     }
     cx.spend((items.len() * (others.len() + 1)) as u64 / 8)?;
+    cx.charge(items.len() * (40 + 24 * (others.len() + 1)))?;
     let zipped = items.iter().enumerate().map(|(at, item)| {
         let rest = others.iter().map(|other| other.get(at).cloned().unwrap_or_default());
         std::iter::once(item.clone()).chain(rest).collect()

@@ -35,6 +35,8 @@ struct Differ {
 fn diff(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let mut differ = Differ { path: Vec::new(), changes: Vec::new() };
     let other = args.value(0).cloned().unwrap_or_default();
+    cx.walk(&target)?;
+    cx.walk(&other)?;
     differ.compare(cx, &target, &other)?;
     differ.changes.sort_by(|left, right| left.0.cmp(&right.0));
     let shown = |(path, kind, from, to): (Vec<Text>, &'static str, Value, Value)| {

@@ -30,17 +30,22 @@ fn array(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     Ok(if target.kind() == Kind::Array { target } else { vec![target].into() })
 }
 
-fn bytes(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+fn bytes(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     if matches!(target, Value::Bytes(_)) {
         return Ok(target);
     }
+    cx.walk(&target)?;
     let mut out = Vec::new();
     target.write_text(&mut out);
     Ok(Value::bytes(out))
 }
 
-fn string(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(if target.kind() == Kind::String { target } else { target.to_text().into() })
+fn string(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+    if target.kind() == Kind::String {
+        return Ok(target);
+    }
+    cx.walk(&target)?;
+    Ok(target.to_text().into())
 }
 
 fn type_name(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
@@ -119,7 +124,7 @@ fn timestamp(cx: &mut Cx<'_>, target: &Query, args: &Args<'_>) -> Result<Value, 
 }
 
 /// A timestamp, seconds since 1970 as a number, or RFC 3339 text.
-pub(super) fn to_timestamp(value: &Value) -> Result<Timestamp, Fault> {
+pub(crate) fn to_timestamp(value: &Value) -> Result<Timestamp, Fault> {
     if let Value::Timestamp(time) = value {
         return Ok((**time).clone());
     }
@@ -134,7 +139,8 @@ pub(super) fn to_timestamp(value: &Value) -> Result<Timestamp, Fault> {
             other => Timestamp::from_unix(other.to_i64(), 0).ok_or_else(beyond),
         };
     }
-    match value.as_str() {
+    // A number beyond floats is but its text.
+    match value.as_str().or_else(|| value.number_text().map(std::borrow::Cow::Borrowed)) {
         Some(text) => {
             let layout = "2006-01-02T15:04:05.999999999Z07:00";
             match Timestamp::parse_rfc3339(&text) {

@@ -39,6 +39,7 @@ fn parse_csv(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, F
         {
             return Err(Fault::new(format!("record on line {}: wrong number of fields", reader.line)));
         }
+        cx.charge(40 + 88 * row.len())?;
         rows.push(row);
     }
     let mut rows = rows.into_iter();

@@ -1,5 +1,6 @@
 //! Escaping for HTML and URLs, and formatting by verbs.
 
+use super::strings::MAX_BYTES;
 use super::target::{coerced, coerced_str};
 use crate::compat;
 use crate::error::Fault;
@@ -105,13 +106,17 @@ fn unescape_url_path(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Valu
 
 fn format(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let values: Vec<&Value> = args.values().collect();
-    let out = compat::sprintf(&coerced(&target)?, &values);
+    values.iter().try_for_each(|value| cx.walk(value))?;
+    let out = compat::sprintf(&coerced(&target)?, &values, MAX_BYTES)
+        .ok_or_else(|| Fault::new(format!("result exceeds the limit of {MAX_BYTES} bytes")))?;
     cx.spend(out.len() as u64 / 32)?;
     Ok(string(&out))
 }
 
-fn parse_form(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+fn parse_form(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let bytes = coerced(&target)?;
+    cx.spend(bytes.len() as u64 / 16)?;
+    cx.charge(bytes.len().saturating_mul(16))?;
     let mut object = Object::new();
     let mut failed = None;
     for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {

@@ -20,13 +20,13 @@ fn uuid_v5(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
     if target.kind() == Kind::Null {
         return Ok(Value::Null);
     }
-    let name = text(&target)?;
     let space = match args.text(0) {
         None => [0; 16],
         Some(space) => namespace(&space.as_str()).ok_or_else(|| {
             Fault::new(format!("invalid ns uuid: {}", crate::compat::quote(&space.as_str())))
         })?,
     };
+    let name = text(&target)?;
     let mut hash = Sha1::new();
     hash.update(space);
     hash.update(&*name.bytes);

@@ -56,6 +56,7 @@ fn json_path(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, F
     let Some(filter) = args.prepared::<Filter>() else {
         return Err(Fault::new("the path was not compiled"));
     };
+    cx.walk(&target)?;
     filter.value(cx, &target, &target)
 }
 

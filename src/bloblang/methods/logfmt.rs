@@ -1,6 +1,6 @@
 //! Lines of `key=value` pairs.
 
-use super::target::text;
+use super::target::coerced;
 use crate::compat::quote_bytes;
 use crate::error::Fault;
 use crate::eval::Cx;
@@ -13,9 +13,10 @@ pub(super) static FAMILY: &[Spec] =
     &[Spec::method("parse_logfmt", "Parses a line of key=value pairs into an object.", &[], parse_logfmt)];
 
 fn parse_logfmt(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    let text = text(&target)?;
-    cx.spend(text.bytes.len() as u64 / 16)?;
-    parse(&text.bytes).map(Value::from)
+    let text = coerced(&target)?;
+    cx.spend(text.len() as u64 / 16)?;
+    cx.charge(text.len().saturating_mul(16))?;
+    parse(&text).map(Value::from)
 }
 
 /// The bytes until one of `ends`, and what follows.

@@ -46,6 +46,7 @@ mod xml;
 mod yaml;
 
 use crate::spec::Spec;
+pub(crate) use coercion::to_timestamp;
 pub use json::indented;
 pub(crate) use numbers::to_int;
 

@@ -19,6 +19,7 @@ pub(super) static FAMILY: &[Spec] = &[
 const MAX_DEPTH: usize = 1000;
 
 fn format_msgpack(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+    cx.walk(&target)?;
     let mut out = Vec::new();
     write(cx, &target, &mut out, 0).map_err(|fault| fault.context("failed to convert to msgpack"))?;
     Ok(Value::bytes(out))
@@ -27,6 +28,7 @@ fn format_msgpack(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value,
 fn parse_msgpack(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let bytes = raw_bytes(&target)?;
     cx.spend(bytes.len() as u64 / 8)?;
+    cx.charge(bytes.len().saturating_mul(32))?;
     let mut reader = Reader { rest: &bytes };
     reader.value(0).map_err(|text| Fault::new(format!("failed to parse msgpack: {text}")))
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::target::{array, coerced_str, member, object};
+use super::arrays::bounded;
+use super::target::{PAIR, array, coerced_str, member, object};
 use crate::error::Fault;
 use crate::eval::Cx;
+use crate::json::{MAX_DEPTH, Unwritable};
 use crate::object::Object;
 use crate::spec::{Args, Default, Param, Prepared, Spec};
 use crate::stack::deep;
 use crate::text::Text;
-use crate::value::{Kind, Segment, Value, split_dot_path};
+use crate::value::{Kind, Segment, Value, bounded_dot_path};
 
 pub(super) static FAMILY: &[Spec] = &[
     Spec::method("assign", "Merges another value in, which wins where both have a value.", WITH, assign),
@@ -37,11 +39,21 @@ const COLLAPSE: &[Param] =
         .default(Default::Bool(false))];
 
 /// Decides what becomes of two values of one key.
-type Collide = fn(Value, Value) -> Value;
+type Collide = fn(Value, Value) -> Result<Value, Fault>;
 
 /// Merges `from` into `into`, objects member by member.
-fn merge_into(cx: &mut Cx<'_>, into: &mut Object, from: &Object, collide: Collide) -> Result<(), Fault> {
+fn merge_into(
+    cx: &mut Cx<'_>,
+    into: &mut Object,
+    from: &Object,
+    collide: Collide,
+    depth: usize,
+) -> Result<(), Fault> {
     cx.spend(from.len() as u64)?;
+    cx.charge(from.len() * 64)?;
+    if depth > MAX_DEPTH {
+        return Err(too_deep());
+    }
     for (key, value) in from.iter() {
         let Some(existing) = into.get_mut(&key) else {
             into.insert(key, value);
@@ -50,17 +62,22 @@ fn merge_into(cx: &mut Cx<'_>, into: &mut Object, from: &Object, collide: Collid
         match (existing.kind(), value.to_object()) {
             (Kind::Object, Some(inner)) => {
                 if let Some(existing) = existing.object_mut() {
-                    deep(|| merge_into(cx, existing, &inner, collide))?;
+                    deep(|| merge_into(cx, existing, &inner, collide, depth + 1))?;
                 }
             }
-            _ => *existing = collide(std::mem::take(existing), value),
+            _ => *existing = collide(std::mem::take(existing), value)?,
         }
     }
     Ok(())
 }
 
+fn too_deep() -> Fault {
+    Fault::new(Unwritable::TooDeep.to_string())
+}
+
 /// Both values in one array, flattening arrays one level.
-fn gather(existing: Value, new: Value) -> Value {
+fn gather(existing: Value, new: Value) -> Result<Value, Fault> {
+    bounded(existing.count().unwrap_or(1).saturating_add(new.count().unwrap_or(1)))?;
     let mut all = match existing.to_array() {
         Some(items) => items,
         None => Arc::new(vec![existing]),
@@ -70,18 +87,18 @@ fn gather(existing: Value, new: Value) -> Value {
         Some(more) => items.extend(more.iter().cloned()),
         None => items.push(new),
     }
-    Value::Array(all)
+    Ok(Value::Array(all))
 }
 
 fn combine(cx: &mut Cx<'_>, mut target: Value, args: &Args<'_>, collide: Collide) -> Result<Value, Fault> {
     let other = args.value(0).cloned().unwrap_or_default();
     if target.kind() == Kind::Array {
-        return Ok(gather(target, other));
+        return gather(target, other);
     }
     match target.object_mut() {
         Some(into) => {
             if let Some(from) = other.to_object() {
-                merge_into(cx, into, &from, collide)?;
+                merge_into(cx, into, &from, collide, 0)?;
             }
             Ok(target)
         }
@@ -94,14 +111,14 @@ fn merge(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault
 }
 
 fn assign(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
-    combine(cx, target, args, |_, new| new)
+    combine(cx, target, args, |_, new| Ok(new))
 }
 
 fn squash(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     let mut all = Object::new();
     for item in array(&target)?.iter() {
         if let Some(object) = item.to_object() {
-            merge_into(cx, &mut all, &object, gather)?;
+            merge_into(cx, &mut all, &object, gather, 0)?;
         }
     }
     Ok(all.into())
@@ -114,13 +131,13 @@ fn collapse(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
     let mut flat = Object::new();
     let keep_empty = args.bool(0).unwrap_or(false);
     let mut path = Vec::new();
-    collapse_into(cx, &target, &mut path, keep_empty, &mut flat)?;
+    collapse_into(cx, (&target, 0), &mut path, keep_empty, &mut flat)?;
     Ok(flat.into())
 }
 
 fn collapse_into(
     cx: &mut Cx<'_>,
-    value: &Value,
+    (value, depth): (&Value, usize),
     path: &mut Vec<u8>,
     keep_empty: bool,
     flat: &mut Object,
@@ -136,6 +153,10 @@ fn collapse_into(
         }
     };
     cx.spend(1 + children.len() as u64)?;
+    cx.charge(children.len() * (path.len() + 64))?;
+    if depth > MAX_DEPTH {
+        return Err(too_deep());
+    }
     if children.is_empty() && keep_empty {
         flat.insert(path.as_slice(), value.clone());
     }
@@ -145,21 +166,24 @@ fn collapse_into(
             path.push(b'.');
         }
         path.extend_from_slice(key.as_bytes());
-        deep(|| collapse_into(cx, &child, path, keep_empty, flat))?;
+        deep(|| collapse_into(cx, (&child, depth + 1), path, keep_empty, flat))?;
         path.truncate(len);
     }
     Ok(())
 }
 
 fn path(args: &Args<'_>) -> Result<Prepared, Fault> {
-    Ok(Arc::new(split_dot_path(&args.str(0))))
+    Ok(Arc::new(bounded_dot_path(&args.str(0))?))
 }
 
 fn segments<'a>(args: &Args<'a>) -> &'a [Segment] {
     args.prepared::<Vec<Segment>>().map_or(&[], Vec::as_slice)
 }
 
-fn exists(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+fn exists(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+    if target.multiplies(segments(args)) {
+        cx.walk(&target)?;
+    }
     Ok(target.get_path(segments(args)).is_some().into())
 }
 
@@ -169,7 +193,8 @@ fn explode(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fau
     let found = target.get_path(path).unwrap_or_default();
     let rest = Value::from(strip(&root, &[path]));
     let mut document = |value: Value| {
-        cx.spend(1)?;
+        cx.spend(1 + root.len() as u64 / 8)?;
+        cx.charge(64 * root.len())?;
         let mut document = rest.clone();
         // What blocks the path is left as it is, as the reference does.
         drop(document.set_path(path, value));
@@ -201,8 +226,9 @@ fn values(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
     Ok(object(&target)?.values().collect())
 }
 
-fn key_values(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
-    Ok(object(&target)?.iter().map(|(key, value)| member(&key, value)).collect())
+fn key_values(cx: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> {
+    let object = object(&target)?;
+    cx.collect(PAIR, object.iter().map(|(key, value)| member(&key, value))).map(Value::from)
 }
 
 fn map_each_key(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -229,7 +255,7 @@ fn paths(args: &Args<'_>) -> Result<Prepared, Fault> {
     let mut all: Paths = Vec::new();
     for (at, value) in args.values().enumerate() {
         let text = coerced_str(value).map_err(|fault| fault.context(format!("argument {at}")))?;
-        all.push(split_dot_path(&text));
+        all.push(bounded_dot_path(&text)?);
     }
     Ok(Arc::new(all))
 }

@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::eval::Cx;
 use crate::object::Object;
 use crate::spec::{Args, Param, Prepared, Spec};
-use crate::text::Text;
+use crate::text::{Text, lossy};
 use crate::value::Value;
 
 pub(super) static FAMILY: &[Spec] = &[
@@ -41,13 +41,19 @@ struct Pattern {
 /// A piece of a replacement.
 enum Piece {
     Text(Vec<u8>),
-    Group(usize),
+    /// The first of these groups that took part.
+    Groups(Vec<usize>),
 }
 
 fn compile(args: &Args<'_>) -> Result<Prepared, Fault> {
-    let regex = compat::regex::compile(&args.str(0)).map_err(Fault::new)?;
+    let pattern = args.bytes(0).unwrap_or_default();
+    if let Some(bad) = pattern.utf8_chunks().find(|chunk| !chunk.invalid().is_empty()) {
+        let text = lossy(bad.invalid());
+        return Err(Fault::new(format!("error parsing regexp: invalid UTF-8: `{text}`")));
+    }
+    let regex = compat::regex::compile(&lossy(pattern)).map_err(Fault::new)?;
     let names: Vec<Option<&str>> =
-        regex.capture_names().map(|name| name.map(|name| name.strip_prefix('_').unwrap_or(name))).collect();
+        regex.capture_names().map(|name| name.map(compat::regex::group_name)).collect();
     let keys = names
         .iter()
         .enumerate()
@@ -93,11 +99,15 @@ fn pieces(text: &[u8], names: &[Option<&str>]) -> Vec<Piece> {
         }
         let number =
             std::str::from_utf8(name).ok().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-        let group = match number {
-            Some(number) => number.parse().ok(),
-            None => names.iter().position(|known| known.is_some_and(|known| known.as_bytes() == name)),
+        let groups = if let Some(number) = number {
+            number.parse().ok().into_iter().collect()
+        } else {
+            let all = names.iter().enumerate();
+            all.filter(|(_, known)| known.is_some_and(|known| known.as_bytes() == name))
+                .map(|(at, _)| at)
+                .collect()
         };
-        out.extend(group.map(Piece::Group));
+        out.push(Piece::Groups(groups));
     }
     if !literal.is_empty() {
         out.push(Piece::Text(literal));
@@ -122,12 +132,8 @@ fn re_match(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fa
 fn re_find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
-    Ok(pattern(args)?
-        .regex
-        .find_iter(&text.bytes)
-        .filter(|found| is_whole(&text.bytes, found))
-        .map(|found| string(found.as_bytes()))
-        .collect())
+    let found = pattern(args)?.regex.find_iter(&text.bytes).filter(|found| is_whole(&text.bytes, found));
+    cx.collect(24, found.map(|found| string(found.as_bytes()))).map(Value::from)
 }
 
 /// Whether a match is none of nothing within a character.
@@ -185,7 +191,8 @@ fn re_find_all_object(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result
     cx.spend(text.bytes.len() as u64 / 16)?;
     let pattern = pattern(args)?;
     let found = pattern.regex.captures_iter(&text.bytes).filter(|found| is_whole_group(&text.bytes, found));
-    Ok(found.map(|captures| group_object(pattern, &captures, text.is_bytes())).collect())
+    let objects = found.map(|captures| group_object(pattern, &captures, text.is_bytes()));
+    cx.collect(40 + 80 * pattern.keys.len(), objects).map(Value::from)
 }
 
 fn re_replace_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
@@ -200,8 +207,8 @@ fn re_replace_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Val
         for piece in &pattern.replacement {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Group(group) => {
-                    let group = captures.and_then(|captures| captures.get(*group));
+                Piece::Groups(groups) => {
+                    let group = captures.and_then(|all| groups.iter().find_map(|group| all.get(*group)));
                     out.extend_from_slice(group.map_or(&b""[..], |group| group.as_bytes()));
                 }
             }

@@ -24,6 +24,8 @@ fn json_schema(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value,
     let Some(schema) = args.prepared::<Schema>() else {
         return Err(Fault::new("the schema was not compiled"));
     };
-    let errors = schema.check(cx, &target)?;
+    // What is deleted or nothing counts as null.
+    let checked = if target.is_absent() { &Value::Null } else { &target };
+    let errors = schema.check(cx, checked)?;
     if errors.is_empty() { Ok(target) } else { Err(Fault::new(errors.join("\n"))) }
 }

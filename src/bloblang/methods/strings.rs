@@ -247,31 +247,38 @@ fn unquote(_: &mut Cx<'_>, target: Value, _: &Args<'_>) -> Result<Value, Fault> 
     }
 }
 
+fn too_large() -> Fault {
+    Fault::new(format!("result exceeds the limit of {MAX_BYTES} bytes"))
+}
+
 /// Replaces every occurrence; an empty pattern matches before each character and at the end.
-fn replace_bytes<'a>(bytes: &'a [u8], old: &[u8], new: &[u8]) -> Cow<'a, [u8]> {
+fn replace_bytes<'a>(bytes: &'a [u8], old: &[u8], new: &[u8]) -> Result<Cow<'a, [u8]>, Fault> {
     if old == new {
-        return Cow::Borrowed(bytes);
+        return Ok(Cow::Borrowed(bytes));
     }
+    let bounded = |len: usize| if len > MAX_BYTES { Err(too_large()) } else { Ok(()) };
     if old.is_empty() {
         let mut out = new.to_vec();
         for char in pieces(bytes) {
             out.extend_from_slice(char);
             out.extend_from_slice(new);
+            bounded(out.len())?;
         }
-        return Cow::Owned(out);
+        return Ok(Cow::Owned(out));
     }
     let mut out = Vec::new();
     let mut from = 0;
     for at in memmem::find_iter(bytes, old) {
         out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
         out.extend_from_slice(new);
+        bounded(out.len())?;
         from = at + old.len();
     }
     if from == 0 {
-        return Cow::Borrowed(bytes);
+        return Ok(Cow::Borrowed(bytes));
     }
     out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    Cow::Owned(out)
+    Ok(Cow::Owned(out))
 }
 
 /// The characters of a text as slices of it; invalid bytes stand alone.
@@ -287,7 +294,8 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn replace_all(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
-    match replace_bytes(&text.bytes, args.bytes(0).unwrap_or_default(), args.bytes(1).unwrap_or_default()) {
+    let (old, new) = (args.bytes(0).unwrap_or_default(), args.bytes(1).unwrap_or_default());
+    match replace_bytes(&text.bytes, old, new)? {
         Cow::Borrowed(_) => Ok(target.clone()),
         Cow::Owned(bytes) => Ok(text.give(&bytes)),
     }
@@ -316,14 +324,12 @@ fn replacements(args: &Args<'_>) -> Result<Prepared, Fault> {
     Ok(Arc::new(pairs))
 }
 
-fn replace_all_many(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
+fn replace_all_many(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     let mut bytes = Cow::Borrowed(&*text.bytes);
     for (old, new) in args.prepared::<Pairs>().into_iter().flatten() {
-        if let Cow::Owned(changed) = replace_bytes(&bytes, old, new) {
-            if changed.len() > MAX_BYTES {
-                return Err(Fault::new(format!("result exceeds the limit of {MAX_BYTES} bytes")));
-            }
+        if let Cow::Owned(changed) = replace_bytes(&bytes, old, new)? {
+            cx.spend(changed.len() as u64 / 64)?;
             bytes = Cow::Owned(changed);
         }
     }
@@ -335,17 +341,18 @@ fn split(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault
     let delimiter = args.bytes(0).unwrap_or_default();
     let empty_as_null = args.bool(1).unwrap_or(false);
     let give = |piece: &[u8]| if empty_as_null && piece.is_empty() { Value::Null } else { text.give(piece) };
-    let mut out = Vec::new();
-    if delimiter.is_empty() {
-        out.extend(pieces(&text.bytes).map(give));
+    let out = if delimiter.is_empty() {
+        cx.collect(24, pieces(&text.bytes).map(give))?
     } else {
         let mut from = 0;
-        for at in memmem::find_iter(&text.bytes, delimiter) {
-            out.push(give(text.bytes.get(from..at).unwrap_or_default()));
+        let ends = memmem::find_iter(&text.bytes, delimiter).chain([text.bytes.len()]);
+        let pieces = ends.map(|at| {
+            let piece = text.bytes.get(from..at).unwrap_or_default();
             from = at + delimiter.len();
-        }
-        out.push(give(text.bytes.get(from..).unwrap_or_default()));
-    }
+            give(piece)
+        });
+        cx.collect(24, pieces)?
+    };
     cx.spend(out.len() as u64)?;
     Ok(out.into())
 }
@@ -366,7 +373,7 @@ fn join(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> 
             }
         }
         if out.len() > MAX_BYTES {
-            return Err(Fault::new(format!("result exceeds the limit of {MAX_BYTES} bytes")));
+            return Err(too_large());
         }
     }
     Ok(Value::String(out.into()))
@@ -448,9 +455,9 @@ mod tests {
 
     #[test]
     fn replacing() {
-        assert_eq!(&*replace_bytes("aéa".as_bytes(), b"", b"-"), "-a-é-a-".as_bytes());
-        assert_eq!(&*replace_bytes(b"aXbX", b"X", b"yy"), b"ayybyy");
-        assert!(matches!(replace_bytes(b"abc", b"X", b"y"), Cow::Borrowed(_)));
+        assert_eq!(&*replace_bytes("aéa".as_bytes(), b"", b"-").unwrap(), "-a-é-a-".as_bytes());
+        assert_eq!(&*replace_bytes(b"aXbX", b"X", b"yy").unwrap(), b"ayybyy");
+        assert!(matches!(replace_bytes(b"abc", b"X", b"y"), Ok(Cow::Borrowed(_))));
     }
 
     #[test]

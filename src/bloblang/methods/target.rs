@@ -81,6 +81,9 @@ pub(super) fn not_a_number(target: &Value) -> Fault {
     }
 }
 
+/// Bytes that a pair takes, about.
+pub(super) const PAIR: usize = 200;
+
 /// A pair as lambdas over objects see it.
 pub(super) fn pair(first: (&str, Value), second: (&str, Value)) -> Value {
     let mut object = Object::with_capacity(2);

@@ -31,6 +31,7 @@ const FORMAT: &[Param] = &[
 fn parse_xml(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let bytes = raw_bytes(&target)?;
     cx.spend(bytes.len() as u64 / 8)?;
+    cx.charge(bytes.len().saturating_mul(32))?;
     xml::parse(&lossy(&bytes), args.bool(0) == Some(true))
         .map_err(|error| Fault::new(format!("parsing value as XML: {error}")))
 }

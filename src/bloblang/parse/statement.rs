@@ -284,12 +284,18 @@ impl Parser<'_> {
         let word = self.source.term(at, "if").map_err(|fail| fail.named("assignment"))?;
         let mut branches = Vec::new();
         let mut start = self.source.some_blanks(word)?;
-        let mut end;
+        let mut end = word;
         loop {
             let (condition, after) = self.query(start).map_err(Fail::required)?;
-            let statements;
-            (statements, end) = self.block(self.source.trivia(after), Block::If)?;
-            branches.push((Some(condition), statements.into()));
+            match self.block(self.source.trivia(after), Block::If) {
+                Ok((statements, after)) => {
+                    branches.push((Some(condition), statements.into()));
+                    end = after;
+                }
+                Err(fail) if branches.is_empty() || fail.fatal.is_some() => return Err(fail),
+                // The statement ends before an `else if` that breaks off.
+                Err(_) => break,
+            }
             let next = self.source.term(self.source.trivia(end), "else if");
             match next.and_then(|end| self.source.some_blanks(end)) {
                 Ok(next) => start = next,

@@ -60,6 +60,7 @@ fn type_of(value: &Value) -> &'static str {
         Kind::Bool => "boolean",
         Kind::Number if is_whole(value) => "integer",
         Kind::Bytes | Kind::Timestamp => "string",
+        Kind::Delete | Kind::Nothing => "null",
         other => other.name(),
     }
 }

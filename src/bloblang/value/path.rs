@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::{Kind, Value};
 use crate::compat;
+use crate::error::Fault;
 use crate::object::{Object, key_prefix};
+use crate::stack::deep;
 use crate::text::Text;
 
 /// One segment of a path, prepared for look-ups.
@@ -38,6 +40,17 @@ impl Segment {
 /// The segments of a dot path: `~1` stands for a dot, `~0` for a tilde.
 pub fn split_dot_path(path: &str) -> Vec<Segment> {
     path.split('.').map(|part| Segment::new(part.replace("~1", ".").replace("~0", "~"))).collect()
+}
+
+/// Longest dot path that is made while a mapping runs, in segments.
+const MAX_SEGMENTS: usize = 10_000;
+
+/// The segments of a dot path that may be of any length.
+pub(crate) fn bounded_dot_path(path: &str) -> Result<Vec<Segment>, Fault> {
+    if path.bytes().filter(|byte| *byte == b'.').count() >= MAX_SEGMENTS {
+        return Err(Fault::new(format!("path of more than {MAX_SEGMENTS} segments")));
+    }
+    Ok(split_dot_path(path))
 }
 
 /// A dot path of segments, escaped.
@@ -145,15 +158,31 @@ impl Value {
             }
             return Some(Self::node(doc, at));
         }
-        let Some((segment, rest)) = path.split_first() else { return Some(self.clone()) };
-        if segment.is_wildcard() && matches!(self, Self::Array(_)) {
+        let Some((first, mut rest)) = path.split_first() else { return Some(self.clone()) };
+        if first.is_wildcard() && matches!(self, Self::Array(_)) {
             return self.gather(rest);
         }
-        self.child(segment)?.get_path(rest)
+        let mut value = self.child(first)?;
+        while let Some((segment, after)) = rest.split_first() {
+            if matches!(value, Self::Node(..)) || (segment.is_wildcard() && matches!(value, Self::Array(_))) {
+                return value.get_path(rest);
+            }
+            value = value.child(segment)?;
+            rest = after;
+        }
+        Some(value)
+    }
+
+    /// Whether a path gathers from arrays that may share their items, so that it could find any number.
+    #[inline]
+    pub(crate) fn multiplies(&self, path: &[Segment]) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_)) && path.iter().any(Segment::is_wildcard)
     }
 
     fn gather(&self, rest: &[Segment]) -> Option<Value> {
-        let found: Vec<Value> = self.to_array()?.iter().filter_map(|item| item.get_path(rest)).collect();
+        let found: Vec<Value> = deep(|| {
+            self.to_array().map(|items| items.iter().filter_map(|item| item.get_path(rest)).collect())
+        })?;
         (!found.is_empty()).then(|| Value::from(found))
     }
 
@@ -185,9 +214,14 @@ impl Value {
             return Ok(());
         }
         let mut target = self;
+        // An array on the way takes the blame for what lies within it.
+        let mut array = None;
         for (position, segment) in path.iter().enumerate().skip(start) {
             let last = position + 1 == path.len();
             let kind = target.kind();
+            if kind == Kind::Array {
+                array.get_or_insert(position);
+            }
             target = match kind {
                 Kind::Object => {
                     let Some(object) = target.object_mut() else { return Ok(()) };
@@ -237,6 +271,7 @@ impl Value {
                     }
                 }
                 _ => {
+                    let (position, kind) = array.map_or((position, kind), |position| (position, Kind::Array));
                     let culprit = dot_path(path.get(..position).unwrap_or_default());
                     return Err(PathError::NotObject { path: dot_path(path), culprit, kind });
                 }
@@ -319,6 +354,11 @@ mod tests {
                 "5",
                 "a.b",
                 "unable to set target path a.b as the value of the root was a non-object type (number)",
+            ),
+            (
+                r#"{"a":[1]}"#,
+                "a.0.b.c",
+                "unable to set target path a.0.b.c as the value of a was a non-object type (array)",
             ),
             (
                 r#"{"arr":[1,2]}"#,

@@ -175,13 +175,14 @@ impl Mapper {
             match self.program.map(&[message], 0, scratch) {
                 Ok(Mapped::Message(message)) => self.write(&message, out),
                 Ok(Mapped::Dropped) => out.push(b'\n'),
-                Err(fault) => eprintln!("failed to execute map: {fault}"),
+                Err(fault) => eprintln!("failed to execute map: {}", innermost(&fault.to_string())),
             }
         }
     }
 
     fn write(&self, message: &Message, out: &mut Vec<u8>) {
         let is_structured = |value: &Value| matches!(value.kind(), Kind::Object | Kind::Array);
+        let start = out.len();
         if self.pretty
             && message.value().is_ok_and(is_structured)
             && let Ok(lines) = indented(message.content(), b"  ")
@@ -190,8 +191,18 @@ impl Mapper {
         } else {
             message.write_to(out);
         }
+        if out.len() == start && message.has_value() {
+            // JSON cannot express it.
+            out.extend_from_slice(b"null");
+        }
         out.push(b'\n');
     }
+}
+
+/// Of nested statements that failed, the innermost; what the document itself is to blame for names none.
+fn innermost(text: &str) -> &str {
+    let whole = text.find("unable to reference message as structured");
+    text.get(whole.or_else(|| text.rfind("failed assignment (line ")).unwrap_or(0)..).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -215,6 +226,18 @@ mod tests {
             "{\"a\":1}\r\n{\"a\":2}\n\n{\"a\":[3]}",
         );
         assert_eq!(out.unwrap(), "1\n\n[\n  3\n]\n");
+    }
+
+    #[test]
+    fn failures_and_what_json_lacks_are_shown_as_the_reference_does() {
+        assert_eq!(run("root.a = \"inf\".number()", 9, "1").unwrap(), "null\n");
+        assert_eq!(
+            innermost("failed assignment (line 3): x: failed assignment (line 1): e"),
+            "failed assignment (line 1): e"
+        );
+        let text = "unable to reference message as structured (with 'this'): message is empty";
+        assert_eq!(innermost(&format!("failed assignment (line 1): {text}")), text);
+        assert_eq!(innermost("é"), "é");
     }
 
     #[test]

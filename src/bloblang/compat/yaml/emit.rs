@@ -10,14 +10,20 @@ use crate::value::{Kind, Value};
 /// Step of indentation in columns.
 const INDENT: usize = 4;
 
-/// Writes one document.
-pub(crate) fn format(value: &Value) -> Vec<u8> {
-    let mut out = String::new();
-    write(value, 0, false, &mut out);
-    if !out.ends_with('\n') {
-        out.push('\n');
+/// Writes one document; `None` if it would be longer than `most` bytes.
+pub(crate) fn format(value: &Value, most: usize) -> Option<Vec<u8>> {
+    let mut out = Text { text: String::new(), most };
+    write(value, 0, false, &mut out)?;
+    if !out.text.ends_with('\n') {
+        out.text.push('\n');
     }
-    out.into_bytes()
+    Some(out.text.into_bytes())
+}
+
+/// The text so far, and how long it may become.
+struct Text {
+    text: String,
+    most: usize,
 }
 
 /// The column one step further in: the next multiple of the step.
@@ -30,47 +36,62 @@ fn indent(column: usize, out: &mut String) {
 }
 
 /// Writes a value whose keys or dashes stand at a column; `inline` continues the line of a dash.
-fn write(value: &Value, column: usize, inline: bool, out: &mut String) {
+fn write(value: &Value, column: usize, inline: bool, out: &mut Text) -> Option<()> {
+    let start = |at: usize, out: &mut Text| {
+        if at > 0 || !inline {
+            indent(column, &mut out.text);
+        }
+        (out.text.len() <= out.most).then_some(())
+    };
     if let Some(object) = value.to_object().filter(|object| !object.is_empty()) {
         let mut members: Vec<(String, Value)> =
             object.iter().map(|(key, value)| (crate::text::lossy(&key).into_owned(), value)).collect();
         members.sort_by(|a, b| order(&a.0, &b.0));
         for (at, (key, member)) in members.iter().enumerate() {
-            if at > 0 || !inline {
-                indent(column, out);
-            }
-            string(key, None, out);
-            out.push(':');
+            start(at, out)?;
+            string(key, None, &mut out.text);
+            out.text.push(':');
             if is_block(member) {
-                out.push('\n');
-                deep(|| write(member, deeper(column), false, out));
+                out.text.push('\n');
+                deep(|| write(member, deeper(column), false, out))?;
             } else {
-                out.push(' ');
-                scalar(member, deeper(column), out);
-                out.push('\n');
+                out.text.push(' ');
+                scalar(member, deeper(column), &mut out.text);
+                out.text.push('\n');
             }
         }
     } else if let Some(items) = value.to_array().filter(|items| !items.is_empty()) {
         for (at, item) in items.iter().enumerate() {
-            if at > 0 || !inline {
-                indent(column, out);
-            }
-            out.push_str("- ");
+            start(at, out)?;
+            out.text.push_str("- ");
             // What stands behind a dash is two columns further in.
             if is_block(item) {
-                deep(|| write(item, column + 2, true, out));
+                deep(|| write(item, column + 2, true, out))?;
             } else {
-                scalar(item, column + 2, out);
-                out.push('\n');
+                scalar(item, column + 2, &mut out.text);
+                out.text.push('\n');
             }
         }
+    } else if let Value::Bytes(bytes) = value
+        && !bytes.is_empty()
+    {
+        // Bytes are a list of numbers.
+        for (at, byte) in bytes.iter().enumerate() {
+            start(at, out)?;
+            out.text.extend([format!("- {byte}\n")]);
+        }
     } else {
-        scalar(value, INDENT, out);
+        scalar(value, INDENT, &mut out.text);
     }
+    Some(())
 }
 
 fn is_block(value: &Value) -> bool {
-    matches!(value.kind(), Kind::Object | Kind::Array) && value.count().is_some_and(|count| count > 0)
+    match value.kind() {
+        Kind::Object | Kind::Array => value.count().is_some_and(|count| count > 0),
+        Kind::Bytes => value.as_bytes().is_some_and(|bytes| !bytes.is_empty()),
+        _ => false,
+    }
 }
 
 /// Writes a scalar; the lines of a block stand at a column.
@@ -79,7 +100,14 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
         return string(text, Some(column), out);
     }
     match value.kind() {
-        Kind::String => string(&value.as_str().unwrap_or_default(), Some(column), out),
+        Kind::String => match value.as_bytes().unwrap_or_default() {
+            bytes if std::str::from_utf8(&bytes).is_err() => {
+                use base64::Engine as _;
+                let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+                out.extend(["!!binary ", &*text]);
+            }
+            bytes => string(&crate::text::lossy(&bytes), Some(column), out),
+        },
         Kind::Number => match value.as_number() {
             Some(Num::Float(number)) if number.is_infinite() => {
                 out.push_str(if number > 0.0 { ".inf" } else { "-.inf" });
@@ -88,15 +116,9 @@ fn scalar(value: &Value, column: usize, out: &mut String) {
             Some(Num::Float(number)) => out.push_str(&format_shortest(number)),
             _ => out.push_str(&value.to_json()),
         },
-        // Bytes are a list of numbers, here on one line.
-        Kind::Bytes => {
-            let bytes = value.as_bytes().unwrap_or_default();
-            let numbers: Vec<String> = bytes.iter().map(ToString::to_string).collect();
-            out.extend([format!("[{}]", numbers.join(", "))]);
-        }
         Kind::Timestamp => out.push_str(&value.to_text().as_str()),
         Kind::Object => out.push_str("{}"),
-        Kind::Array => out.push_str("[]"),
+        Kind::Array | Kind::Bytes => out.push_str("[]"),
         Kind::Bool => out.push_str(&value.to_json()),
         _ => out.push_str("null"),
     }
@@ -272,7 +294,18 @@ mod tests {
             (r#"{"a10":"q","a9":"it's","-":"- x"}"#, "'-': '- x'\na9: it's\na10: q\n"),
         ] {
             let value = Value::parse_json(json.as_bytes().to_vec()).unwrap();
-            assert_eq!(String::from_utf8(format(&value)).unwrap(), want);
+            assert_eq!(String::from_utf8(format(&value, 1000).unwrap()).unwrap(), want);
         }
+    }
+
+    #[test]
+    fn bytes_are_lists() {
+        let object = |key: &str, value: Value| Value::object([(key, value)].into_iter().collect());
+        let bytes = || Value::bytes(&b"ab"[..]);
+        let value = Value::from(vec![bytes(), object("k", object("q", bytes())), Value::bytes(&b""[..])]);
+        let odd = String::from_utf8(format(&Value::string(&b"x\xe2"[..]), 99).unwrap()).unwrap();
+        assert_eq!(odd, "!!binary eOI=\n");
+        let want = "- - 97\n  - 98\n- k:\n    q:\n        - 97\n        - 98\n- []\n";
+        assert_eq!(String::from_utf8(format(&value, 1000).unwrap()).unwrap(), want);
     }
 }

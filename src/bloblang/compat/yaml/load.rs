@@ -14,12 +14,19 @@ const MAX_DEPTH: usize = 250;
 /// How many values aliases may stand for in all.
 const MAX_EXPANSION: usize = 100_000;
 
+/// Most keys of a map that are shown to have come twice.
+const MAX_ERRORS: usize = 100;
+
 /// A list or map not closed yet.
 struct Open {
     map: bool,
     items: Vec<Value>,
+    /// The line of each item.
+    lines: Vec<usize>,
     anchor: usize,
     line: usize,
+    /// How many errors there were before it.
+    errors: usize,
 }
 
 #[derive(Default)]
@@ -28,6 +35,8 @@ struct Loader {
     anchors: HashMap<usize, Value>,
     root: Option<Value>,
     expanded: usize,
+    /// Keys that came twice.
+    errors: Vec<String>,
 }
 
 /// The text of bytes, unless something in it has no place in YAML.
@@ -65,7 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
                     matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && span.end.index() >= end;
                 let text = if is_cut { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
                 let value = scalar(text, style == ScalarStyle::Plain, tag.as_deref())?;
-                loader.put(value, anchor);
+                loader.put(value, anchor, line);
             }
             Event::Alias(anchor) => {
                 let value = loader
@@ -77,16 +86,19 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
                 if loader.expanded > MAX_EXPANSION {
                     return Err("yaml: document contains excessive aliasing".to_owned());
                 }
-                loader.put(value, 0);
+                loader.put(value, 0, line);
             }
             Event::SequenceStart(anchor, _) => loader.start(false, anchor, line)?,
             Event::MappingStart(anchor, _) => loader.start(true, anchor, line)?,
-            Event::SequenceEnd | Event::MappingEnd => loader.end()?,
+            Event::SequenceEnd | Event::MappingEnd => loader.end(),
             Event::DocumentEnd => break,
             _ => {}
         }
     }
-    Ok(loader.root.unwrap_or_default())
+    if loader.errors.is_empty() {
+        return Ok(loader.root.unwrap_or_default());
+    }
+    Err(format!("yaml: unmarshal errors:\n  {}", loader.errors.join("\n  ")))
 }
 
 /// Number of values in a value.
@@ -124,58 +136,69 @@ impl Loader {
         if self.open.len() >= MAX_DEPTH {
             return Err("yaml: exceeded max depth".to_owned());
         }
-        self.open.push(Open { map, items: Vec::new(), anchor, line });
+        let errors = self.errors.len();
+        self.open.push(Open { map, items: Vec::new(), lines: Vec::new(), anchor, line, errors });
         Ok(())
     }
 
-    fn put(&mut self, value: Value, anchor: usize) {
+    fn put(&mut self, value: Value, anchor: usize, line: usize) {
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
         }
         match self.open.last_mut() {
-            Some(open) => open.items.push(value),
+            Some(open) => {
+                open.items.push(value);
+                open.lines.push(line);
+            }
             None => self.root = Some(value),
         }
     }
 
-    fn end(&mut self) -> Result<(), String> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
-        let value = if open.map { object(open.items, open.line)? } else { open.items.into() };
-        self.put(value, open.anchor);
-        Ok(())
+    fn end(&mut self) {
+        let Some(open) = self.open.pop() else { return };
+        let (anchor, line) = (open.anchor, open.line);
+        let value = if open.map { self.object(open) } else { open.items.into() };
+        self.put(value, anchor, line);
     }
-}
 
-/// Builds a map of keys and values by turns; `<<` merges what it does not have.
-fn object(items: Vec<Value>, line: usize) -> Result<Value, String> {
-    let mut object = Object::new();
-    let mut merged = Vec::new();
-    let mut items = items.into_iter();
-    while let (Some(key), Some(value)) = (items.next(), items.next()) {
-        let name = key.to_text();
-        if name == "<<" && matches!(value.kind(), Kind::Object | Kind::Array) {
-            match value.to_array() {
-                Some(items) => merged.extend(items.iter().cloned()),
-                None => merged.push(value),
+    /// Builds a map of keys and values by turns; `<<` merges what it does not have.
+    fn object(&mut self, open: Open) -> Value {
+        let mut object = Object::new();
+        let mut merged = Vec::new();
+        let mut seen: HashMap<Text, usize> = HashMap::new();
+        let mut errors = Vec::new();
+        let mut items = open.items.into_iter().zip(open.lines);
+        while let (Some((key, line)), Some((value, _))) = (items.next(), items.next()) {
+            let name = key.to_text();
+            if name == "<<" && matches!(value.kind(), Kind::Object | Kind::Array) {
+                match value.to_array() {
+                    Some(items) => merged.extend(items.iter().cloned()),
+                    None => merged.push(value),
+                }
+                continue;
             }
-            continue;
+            if let Some(first) = seen.insert(name.clone(), line)
+                && errors.len() < MAX_ERRORS
+            {
+                let name = super::super::quote(&name.as_str());
+                errors.push(format!("line {line}: mapping key {name} already defined at line {first}"));
+            }
+            object.insert(name, value);
         }
-        if object.contains_key(name.as_bytes()) {
-            let name = super::super::quote(&name.as_str());
-            return Err(format!(
-                "yaml: unmarshal errors:\n  line {line}: mapping key {name} already defined"
-            ));
+        if !errors.is_empty() {
+            // What is wrong further in is not looked at.
+            self.errors.truncate(open.errors);
+            self.errors.append(&mut errors);
         }
-        object.insert(name, value);
-    }
-    for source in merged {
-        for (key, value) in source.to_object().unwrap_or_default().iter() {
-            if !object.contains_key(&key) {
-                object.insert(key, value);
+        for source in merged {
+            for (key, value) in source.to_object().unwrap_or_default().iter() {
+                if !object.contains_key(&key) {
+                    object.insert(key, value);
+                }
             }
         }
+        object.into()
     }
-    Ok(object.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::patterns::PATTERNS;
 use regex::bytes::Regex;
 use std::collections::BTreeMap;
-use weir_bloblang::{Text, Value, compile_regex};
+use weir_bloblang::{Text, Value, compile_regex, regex_group_name};
 
 /// The patterns that expressions may name.
 pub(super) struct Definitions {
@@ -57,8 +57,7 @@ impl Expression {
         let mut groups = expansion.groups.into_iter();
         let mut fields = Vec::new();
         for (number, name) in regex.capture_names().enumerate() {
-            // Names are rewritten with this before them, so that any name will do.
-            match name.map(|name| name.strip_prefix('_').unwrap_or(name)) {
+            match name.map(regex_group_name) {
                 Some(name) if name.starts_with(GROUP) => {
                     fields.extend(groups.next().map(|(field, ty)| (number, field, ty)));
                 }
