@@ -9,6 +9,8 @@ pub mod compression;
 mod environment;
 mod error;
 mod eval;
+#[cfg(test)]
+mod findings;
 mod functions;
 #[cfg(test)]
 mod generate;

@@ -5,20 +5,17 @@ use crate::eval::Scratch;
 use crate::message::Message;
 use crate::program::{Mapped, Program};
 
-fn outcome(source: &str, content: &str) -> String {
+/// The content that a mapping makes of another, or the error.
+pub(crate) fn outcome(source: &str, content: &str) -> String {
     let program = match Program::parse(source, &Environment::new()) {
         Ok(program) => program,
         Err(error) => return error.to_string(),
     };
-    let mut batch = [Message::new(content.as_bytes().to_vec())];
-    let mut scratch = Scratch::default();
-    let mapped = program.map(&batch, 0, &mut scratch);
-    let mutated = program.mutate(&mut batch, 0, &mut scratch);
-    match (mapped, mutated) {
-        (Ok(Mapped::Message(message)), Ok(_)) => format!("{} bytes", message.content().len()),
-        (Ok(Mapped::Dropped), Ok(_)) => "dropped".to_owned(),
-        (Err(fault), Err(_)) => fault.to_string(),
-        (mapped, mutated) => format!("mapped {mapped:?}, mutated {mutated:?}"),
+    let batch = [Message::new(content.as_bytes().to_vec())];
+    match program.map(&batch, 0, &mut Scratch::default()) {
+        Ok(Mapped::Message(message)) => String::from_utf8_lossy(message.content()).into_owned(),
+        Ok(Mapped::Dropped) => "dropped".to_owned(),
+        Err(fault) => fault.to_string(),
     }
 }
 
@@ -49,17 +46,17 @@ const ROWS: &[(&str, &str)] = &[
     ("root = \"x\".repeat(20000000).split(\"\")", WORK),
     ("root = \"x\".repeat(20000000).re_find_all(\".\")", WORK),
     ("root = \"x,\".repeat(10000000).parse_csv(parse_header_row: false)", WORK),
-    ("root = \"[],\".repeat(900000).format_json()", "bytes"),
+    ("root = \"[],\".repeat(900000).format_json().length()", "2700002"),
     ("root = \"%[1]1000000d\".repeat(1000).format(1)", "exceeds the limit"),
-    ("root = \"%.*d\".format(9223372036854775807, 1)", "bytes"),
-    ("root = \"x\".repeat(200000).compress(\"gzip\").decompress(\"gzip\").length()", "bytes"),
+    ("root = \"%.*d\".format(9223372036854775807, 1)", "%!(BADPREC)1"),
+    ("root = \"x\".repeat(200000).compress(\"gzip\").decompress(\"gzip\").length()", "200000"),
     ("root = bytes(9223372036854775807)", "must be between"),
     // Arrays and objects.
     ("root = range(0, 64).fold([1], item -> item.tally.concat(item.tally))", WORK),
     ("root = range(0, 64).fold([1], item -> item.tally.append(1).merge(item.tally))", WORK),
     ("root = range(0, 5000).map_each(v -> range(0, 5000))", WORK),
-    ("root = range(0, 100000).enumerated()", "bytes"),
-    ("root = range(0, 500).fold({}, item -> item.tally.merge({\"a\": item.tally}))", "bytes"),
+    ("root = range(0, 100000).enumerated().length()", "100000"),
+    ("root = range(0, 500).fold({}, item -> item.tally.merge({\"a\": item.tally})).type()", "object"),
     // Values that share their parts.
     ("root = $a", LARGE),
     ("root.b = $a", LARGE),
@@ -97,7 +94,7 @@ const ROWS: &[(&str, &str)] = &[
     ("root = $b.infer_schema()", DEEP),
     ("root = $b.format_msgpack()", DEEP),
     ("root = if $b { 1 }", "non-boolean"),
-    ("root = range(0, 100000).fold(null, item -> [item.tally]).length()", "1 bytes"),
+    ("root = range(0, 100000).fold(null, item -> [item.tally]).length()", "1"),
     // Paths and patterns.
     ("root = this.get($path)", "path of more than"),
     ("root = this.exists($path)", "path of more than"),
@@ -106,7 +103,7 @@ const ROWS: &[(&str, &str)] = &[
     ("root = \"a\".re_match(\"(\".repeat(2000) + \")\".repeat(2000))", "nests too deeply"),
     ("root = \"a\".re_match(\"\\\\pL{900}\".repeat(20))", "too large"),
     ("root = \"a\".re_match(\"(a|a)*\".repeat(100000))", "too large"),
-    ("root = \"a\".repeat(100000).re_match(\"(a*)*b\")", "5 bytes"),
+    ("root = \"a\".repeat(100000).re_match(\"(a*)*b\")", "false"),
     ("root = (\"[\".repeat(20000)).parse_json()", "max depth"),
     ("root = (\"[\".repeat(20000)).parse_yaml()", "fail"),
     ("root = (\"<a>\".repeat(20000)).parse_xml()", "deeper"),
@@ -141,7 +138,7 @@ fn all_ends() {
 fn what_is_dropped_on_the_way_does_not_count() {
     // Ten times as much is built as may be kept.
     let joined = "root = range(0, 20000).fold(\"\", item -> item.tally + \"ten bytes,\").length()";
-    assert_eq!(outcome(joined, "{}"), "6 bytes");
+    assert_eq!(outcome(joined, "{}"), "200000");
     let appended = "root = range(0, 2000).fold([], item -> item.tally.append(item.value)).length()";
-    assert_eq!(outcome(appended, "{}"), "4 bytes");
+    assert_eq!(outcome(appended, "{}"), "2000");
 }
