@@ -36,7 +36,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     // Targets of other kinds.
     (r#"root = 0.ts_tz("UTC").parse_logfmt()"#, "{}", r#"{"1970-01-01T00:00:00Z":true}"#),
     (
-        r#"root = this.a.timestamp()"#,
+        "root = this.a.timestamp()",
         r#"{"a":1e400}"#,
         r#"failed assignment (line 1): field `this.a`: parsing time "1e400" as "2006-01-02T15:04:05.999999999Z07:00": cannot parse "1e400" as "2006""#,
     ),
