@@ -43,7 +43,7 @@ pub use eval::{Cx, Scratch, go_type};
 pub use functions::set_variables;
 pub use interpolate::Interpolated;
 pub use json::{Doc, JsonError, Numbers, Unwritable};
-pub use message::{Context, Message, MessageError, UNTAGGED};
+pub use message::{Attachment, Context, Message, MessageError, SpanId, UNTAGGED};
 pub use metadata::Metadata;
 pub use methods::indented;
 pub use number::{Narrow, Num, format_shortest};

@@ -1,6 +1,7 @@
 //! Messages: content and structured value, each made from the other when first needed.
 
 use std::any::Any;
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -23,8 +24,34 @@ pub struct MessageError {
     pub path: String,
 }
 
+/// What the engine attaches to a message.
+pub trait Attachment: Any + Send + Sync {
+    /// The span that the message is in.
+    fn span(&self) -> Option<SpanId> {
+        None
+    }
+}
+
 /// The engine's attachment to a message.
-pub type Context = Arc<dyn Any + Send + Sync>;
+pub type Context = Arc<dyn Attachment>;
+
+/// What identifies a span: its trace, itself, and whether it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanId {
+    /// The trace.
+    pub trace: u128,
+    /// The span in its trace.
+    pub span: u64,
+    /// Whether it is recorded.
+    pub sampled: bool,
+}
+
+/// As the header `traceparent` of W3C has it.
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+    }
+}
 
 /// Tag of a message whose place in a batch is not known.
 pub const UNTAGGED: u32 = u32::MAX;
@@ -72,8 +99,8 @@ impl Default for Message {
     }
 }
 
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("content", self.content())
             .field("metadata", &self.metadata)
@@ -215,6 +242,11 @@ impl Message {
     /// The engine's attachment.
     pub fn context(&self) -> Option<&Context> {
         self.context.as_ref()
+    }
+
+    /// The span that it is in, if it is traced.
+    pub fn span(&self) -> Option<SpanId> {
+        self.context.as_ref()?.span()
     }
 
     /// Sets or clears the engine's attachment.

@@ -16,6 +16,7 @@ use crate::{
     rate_limit::RateLimit,
     scanner::Scanner,
     slot::Slot,
+    trace::Tracer,
     workshop::Workshop,
 };
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Environment {
     pub http: Arc<dyn HttpHost>,
     /// The named pipes of this process (`inproc`).
     pub pipes: Arc<Pipes>,
+    /// Records spans, if any are wanted.
+    pub tracer: Option<Arc<Tracer>>,
     /// Cancelled when inputs are to stop reading and let what is in flight end.
     pub soft_stop: CancellationToken,
     /// Cancelled when everything is to end at once.

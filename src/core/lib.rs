@@ -45,6 +45,7 @@ pub mod slot;
 pub mod spec;
 pub mod status;
 pub mod sync_response;
+pub mod trace;
 pub mod view;
 pub mod workshop;
 pub mod yaml;

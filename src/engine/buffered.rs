@@ -10,17 +10,25 @@ use weir_core::{
     frame::Frame,
     input::Next,
     metrics::Series,
+    trace::{self, Tracer},
 };
 
 /// Counts what a buffer takes and gives, and how long each batch is out.
 pub(crate) struct CountedBuffer {
     buffer: Box<dyn Buffer>,
     series: Arc<Series>,
+    tracer: Option<Arc<Tracer>>,
+    name: &'static str,
 }
 
 impl CountedBuffer {
-    pub(crate) fn new(buffer: Box<dyn Buffer>, series: Arc<Series>) -> Self {
-        Self { buffer, series }
+    pub(crate) fn new(
+        buffer: Box<dyn Buffer>,
+        series: Arc<Series>,
+        tracer: Option<Arc<Tracer>>,
+        name: &'static str,
+    ) -> Self {
+        Self { buffer, series, tracer, name }
     }
 
     fn count(&self, frame: &Frame, messages: usize, batches: usize) {
@@ -31,7 +39,10 @@ impl CountedBuffer {
 
 #[async_trait]
 impl Buffer for CountedBuffer {
-    async fn push(&self, frame: Frame) {
+    async fn push(&self, mut frame: Frame) {
+        if self.tracer.is_some() {
+            frame.messages_mut().iter_mut().for_each(|message| trace::part(message, self.name));
+        }
         self.count(&frame, counter::RECEIVED, counter::BATCH_RECEIVED);
         self.buffer.push(frame).await;
     }
@@ -46,7 +57,11 @@ impl Buffer for CountedBuffer {
             next => return next,
         };
         self.count(&frame, counter::SENT, counter::BATCH_SENT);
-        let (messages, marks, origin) = frame.into_parts();
+        let (mut messages, marks, origin) = frame.into_parts();
+        // What was stored elsewhere has lost its span.
+        if let Some(tracer) = &self.tracer {
+            tracer.begin(&mut messages, self.name, None);
+        }
         let timed = Timed { origin, series: Arc::clone(&self.series), given: Instant::now() };
         Next::Frame(Frame::from_parts(messages, marks, Arc::new(timed)))
     }

@@ -11,6 +11,7 @@ use crate::{
     resources::{Resource, Resources},
     shop::Shop,
     stream::Stream,
+    traced::Traced,
 };
 use serde::Deserialize;
 use std::{collections::HashMap, sync::Arc};
@@ -39,6 +40,7 @@ use weir_core::{
     slot::Slot,
     spec::{Body, Spec},
     status::Connection,
+    trace::Tracer,
     view::{Connections, View},
     workshop::Workshop,
 };
@@ -56,6 +58,8 @@ pub struct Engine {
     pub http: Arc<dyn HttpHost>,
     /// Strict error handling.
     pub strict: bool,
+    /// Records spans, if any are wanted.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// Processors that the reference does not count.
@@ -101,6 +105,7 @@ impl Engine {
             strict: self.strict,
             http: Arc::clone(&self.http),
             pipes: Arc::clone(&self.pipes),
+            tracer: self.tracer.clone(),
             soft_stop: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
         }
@@ -200,11 +205,13 @@ impl<'a, 'b> Builder<'a, 'b> {
             None => Err(unknown(Kind::Processor, chosen.name)),
         };
         match built {
-            Ok(processor) => Ok(Step {
-                processor: Arc::from(processor),
-                component: Arc::clone(&builder.component),
-                series,
-            }),
+            Ok(processor) => {
+                let (mut processor, component) = (Arc::from(processor), Arc::clone(&builder.component));
+                if counted && builder.site.environment.tracer.is_some() {
+                    processor = Arc::new(Traced { processor, component: Arc::clone(&component) });
+                }
+                Ok(Step { processor, component, series })
+            }
             Err(error) => Err(numbered(Kind::Processor, at, builder.placed(Kind::Processor, error))),
         }
     }
@@ -217,7 +224,9 @@ impl<'a, 'b> Builder<'a, 'b> {
         match builder.engine.registry.buffer(chosen.name) {
             Some(spec) => match spec.build(&chosen.body, &mut builder) {
                 Ok(buffer) => {
-                    Ok(Some(Arc::new(CountedBuffer::new(buffer, builder.series(&families::BUFFER)))))
+                    let series = builder.series(&families::BUFFER);
+                    let tracer = builder.site.environment.tracer.clone();
+                    Ok(Some(Arc::new(CountedBuffer::new(buffer, series, tracer, chosen.name))))
                 }
                 Err(error) => Err(builder.placed(Kind::Buffer, error)),
             },

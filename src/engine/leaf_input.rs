@@ -26,6 +26,7 @@ use weir_core::{
     log::Log,
     metrics::Series,
     status::{Account, Connection},
+    trace::Tracer,
 };
 
 /// A leaf input.
@@ -53,6 +54,10 @@ impl LeafInput {
             progress: reader.progress(),
             replays: reader.replays(),
             series: Arc::clone(&series),
+            traced: environment.tracer.clone().map(|tracer| {
+                let name = format!("input_{}", connection.component.name);
+                (tracer, name)
+            }),
             state: Mutex::default(),
             changed: Notify::new(),
             closing: AtomicBool::new(false),
@@ -148,6 +153,7 @@ impl LeafInput {
             read_at: Instant::now(),
         });
         self.ledger.lock().open.push_back(Arc::clone(&sent));
+        self.ledger.trace(&mut messages);
         Frame::from_parts(messages, marks, sent)
     }
 }
@@ -226,6 +232,8 @@ struct Ledger {
     progress: Option<Arc<dyn Progress>>,
     replays: bool,
     series: Arc<Series>,
+    /// Who records spans, and what those of this input are called.
+    traced: Option<(Arc<Tracer>, String)>,
     state: Mutex<State>,
     /// A replay is due, or somebody waits for the end.
     changed: Notify,
@@ -263,6 +271,12 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn trace(&self, messages: &mut [Message]) {
+        if let Some((tracer, name)) = &self.traced {
+            tracer.begin(messages, name, None);
+        }
+    }
+
     /// The next batch to send again. While stopping, what was nacked is left to the source.
     fn replay(&self, stopping: bool) -> Replay {
         let mut state = self.lock();
@@ -276,8 +290,9 @@ impl Ledger {
         let Some(nacked) = state.nacked.remove(at) else { return Replay::Later(None) };
         drop(state);
         let batch = nacked.sent.batch(nacked.slot);
-        let messages =
+        let mut messages: Vec<_> =
             batch.iter().filter(|message| nacked.failure.of(message.tag).is_some()).cloned().collect();
+        self.trace(&mut messages);
         Replay::Now(Frame::single(messages, nacked.slot, nacked.sent))
     }
 

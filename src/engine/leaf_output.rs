@@ -19,6 +19,7 @@ use weir_core::{
     output::{Output, Writer},
     refuse::failed_messages,
     status::Connection,
+    trace::{self, Span},
 };
 
 /// A leaf output.
@@ -184,7 +185,10 @@ impl Leaf {
                 return frame.fail(&Error::Closed);
             }
             let began = Instant::now();
-            match self.writer.write(frame.messages()).await {
+            let spans = self.spans(&frame);
+            let written = self.writer.write(frame.messages()).await;
+            drop(spans);
+            match written {
                 Err(WriteError { error: Error::NotConnected, .. }) => self.lost(),
                 Ok(()) => {
                     self.series.add(counter::SENT, frame.messages().len() as u64);
@@ -200,6 +204,14 @@ impl Leaf {
                 }
             }
         }
+    }
+
+    /// Spans of the writing, where it is traced.
+    fn spans(&self, frame: &Frame) -> Vec<Span> {
+        if self.environment.tracer.is_none() {
+            return Vec::new();
+        }
+        trace::parts(frame.messages(), &format!("output_{}", self.connection.component.name))
     }
 
     /// Whether strict error handling has something to refuse.

@@ -16,6 +16,7 @@ mod processed;
 mod resources;
 mod shop;
 mod stream;
+mod traced;
 
 pub use builder::Engine;
 pub use resources::{BuiltResource, Resources};

@@ -140,6 +140,7 @@ impl Fixture {
             strict: false,
             http: Arc::new(NoHttp),
             pipes: Arc::default(),
+            tracer: None,
             soft_stop: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
         };

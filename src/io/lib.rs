@@ -18,6 +18,7 @@ pub mod processor;
 mod removals;
 mod subprocess;
 pub mod tls;
+mod tracer;
 mod websocket;
 
 use weir_core::registry::Table;
@@ -30,5 +31,6 @@ pub static TABLE: Table = Table {
     metrics: metrics::SPECS,
     processors: processor::SPECS,
     outputs: output::SPECS,
+    tracers: tracer::SPECS,
     ..Table::EMPTY
 };

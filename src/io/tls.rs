@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use weir_core::{build_error::BuildError, field::Field};
+use weir_core::{build_error::BuildError, field::Field, node::Node};
 
 /// How a client uses TLS.
 pub(crate) const CLIENT: Field = Field::object(
@@ -173,11 +173,50 @@ pub(crate) fn client(config: &TlsConfig) -> Result<ClientConfig, BuildError> {
     }
 }
 
+/// Which HTTP a client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// What the server prefers.
+    Any,
+    /// Never 2.
+    Only1,
+    /// Nothing but 2, also without TLS.
+    Only2,
+}
+
 /// An HTTP client by the field `tls` of a config; null: the system's TLS.
-pub fn http_client(tls: &weir_core::node::Node) -> Result<reqwest::Client, BuildError> {
+pub fn http_client(tls: &Node) -> Result<reqwest::Client, BuildError> {
+    http_client_of(tls, Version::Any)
+}
+
+/// The same for calls of gRPC: it speaks nothing but HTTP/2.
+pub fn grpc_client(tls: &Node) -> Result<reqwest::Client, BuildError> {
+    http_client_of(tls, Version::Only2)
+}
+
+fn http_client_of(tls: &Node, version: Version) -> Result<reqwest::Client, BuildError> {
     let config = if tls.is_null() { TlsConfig::default() } else { tls.read()? };
-    let client = reqwest::Client::builder().user_agent("weir").tls_backend_preconfigured(client(&config)?);
-    client.build().map_err(|error| BuildError::new(error.to_string()))
+    let client = http_builder(client(&config)?, version).build();
+    client.map_err(|error| BuildError::new(error.to_string()))
+}
+
+/// The begin of an HTTP client.
+pub(crate) fn http_builder(mut tls: ClientConfig, version: Version) -> reqwest::ClientBuilder {
+    let (two, one) = (b"h2".to_vec(), b"http/1.1".to_vec());
+    tls.alpn_protocols = match version {
+        Version::Any => vec![two, one],
+        Version::Only1 => vec![one],
+        Version::Only2 => vec![two],
+    };
+    let builder = reqwest::Client::builder()
+        .user_agent("weir")
+        .http1_title_case_headers()
+        .tls_backend_preconfigured(tls);
+    match version {
+        Version::Any => builder,
+        Version::Only1 => builder.http1_only(),
+        Version::Only2 => builder.http2_prior_knowledge(),
+    }
 }
 
 /// How long a certificate is believed to be as it was before its files are looked at.

@@ -60,6 +60,7 @@ impl Building {
             strict: false,
             http: Arc::new(NoHttp),
             pipes: Arc::new(Pipes::default()),
+            tracer: None,
             soft_stop: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
         };

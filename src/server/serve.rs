@@ -10,7 +10,7 @@ use crate::{
     resource_files::{Own, ResourceFiles},
     runtime::{Lookup, Runtime},
     systemd::{self, READY, STOPPING},
-    telemetry::{export::Exporter, form::Form, renames::Renames},
+    telemetry::{export::Exporter, form::Form, renames::Renames, spans::Spans},
     watch::{StreamFiles, watch as watch_files},
 };
 use std::{
@@ -266,6 +266,7 @@ async fn until_signal(
     loaded: Loaded,
 ) -> Result<(), String> {
     let mut exporter = Exporter::new(&parts.config.metrics, &parts.registry)?;
+    let (mut spans, tracer) = Spans::new(&parts.config.tracer, &parts.registry)?;
     let host = Host::new(parts.prefix, Box::new(reserved));
     host.run_listeners_on(data.clone());
     let engine = Arc::new(Engine {
@@ -274,6 +275,7 @@ async fn until_signal(
         pipes: Arc::new(Pipes::default()),
         http: Arc::new(host.clone()),
         strict: parts.config.strict,
+        tracer,
     });
     let mut watch = parts.state.as_deref().filter(|_| parts.quarantine).and_then(|state| {
         let watch =
@@ -317,6 +319,7 @@ async fn until_signal(
     tokio::select! {
         () = watching => {}
         () = exporter.keep(&app) => {}
+        () = spans.keep() => {}
         () = systemd::live() => {}
         signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
     }
@@ -341,6 +344,7 @@ async fn until_signal(
         }
     }
     exporter.end(&app).await;
+    spans.end().await;
     for server in servers {
         server.stop(LAST_ANSWERS).await;
     }

@@ -60,7 +60,7 @@ fn influxdb_gets_lines() {
     let _server = server(&config);
     let wanted = [
         "POST /write?db=d&precision=s",
-        "authorization: Basic dTpw",
+        "Authorization: Basic dTpw",
         "output_sent,path=root.output,stream=a count=3 ",
     ];
     eventually("lines come", PATIENCE, || {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::Cx;
 use crate::error::Fault;
-use crate::message::MessageError;
+use crate::message::{Message, MessageError};
 use crate::metadata::Metadata;
 use crate::number::Num;
 use crate::object::Object;
@@ -79,12 +79,18 @@ pub(super) static FUNCTIONS: &[Spec] = &[
         Ok(error(cx, |error| component(error).then_some(&error.path)))
     })
     .traits(MESSAGE),
-    Spec::function("tracing_id", "The trace the message belongs to; zeros without one.", &[], |_, _| {
-        Ok("00000000000000000000000000000000".into())
+    Spec::function("tracing_id", "The trace the message belongs to; zeros without one.", &[], |cx, _| {
+        let trace = cx.message().and_then(Message::span).map_or(0, |id| id.trace);
+        Ok(Value::from(format!("{trace:032x}").as_str()))
     })
     .traits(MESSAGE),
-    Spec::function("tracing_span", "The span of the message, or null.", &[], |_, _| Ok(Value::Null))
-        .traits(MESSAGE),
+    Spec::function("tracing_span", "The headers that tell of the message's span, or null.", &[], |cx, _| {
+        let Some(id) = cx.message().and_then(Message::span) else { return Ok(Value::Null) };
+        let mut headers = Object::new();
+        headers.insert("traceparent", Value::from(id.to_string().as_str()));
+        Ok(Value::object(headers))
+    })
+    .traits(MESSAGE),
     Spec::function("deleted", "What is assigned it is deleted.", &[], |_, _| Ok(Value::Delete)),
     Spec::function("nothing", "What is assigned it stays as it is.", &[], |_, _| Ok(Value::Nothing)),
     Spec::function(

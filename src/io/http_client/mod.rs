@@ -9,7 +9,10 @@ pub(crate) use fields::{ClientConfig, fields, split};
 pub(crate) use reply::{HttpError, annotate};
 pub(crate) use request::{Body, PartConfig};
 
-use crate::{metadata_filter::Filter, tls};
+use crate::{
+    metadata_filter::Filter,
+    tls::{self, Version},
+};
 use auth::Auth;
 use request::Template;
 use reqwest::{Response, Url};
@@ -20,8 +23,13 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use weir_bloblang::Message;
 use weir_core::{
-    backoff::Backoff, build_error::BuildError, context::BuildContext, log::Log, rate_limit::RateLimit,
+    backoff::Backoff,
+    build_error::BuildError,
+    context::BuildContext,
+    log::Log,
+    rate_limit::RateLimit,
     slot::Slot,
+    trace::{self, Span, Tag},
 };
 
 /// How long to wait when a rate limit itself fails.
@@ -110,15 +118,13 @@ impl Options {
             Some(tls) => tls.clone(),
             None => tls::client(&tls::TlsConfig::default()).map_err(|error| error.to_string())?,
         };
-        let mut builder = reqwest::Client::builder().user_agent("weir").tls_backend_preconfigured(tls);
+        let version = if self.disable_http2 { Version::Only1 } else { Version::Any };
+        let mut builder = tls::http_builder(tls, version);
         if !self.follow_redirects {
             builder = builder.redirect(reqwest::redirect::Policy::none());
         }
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
-        }
-        if self.disable_http2 {
-            builder = builder.http1_only();
         }
         builder.build().map_err(|error| error.to_string())
     }
@@ -236,11 +242,20 @@ impl Client {
     }
 
     async fn attempts(&self, batch: &[Message]) -> Result<Response, HttpError> {
+        let spans = trace::parts(batch, "http_request");
+        let sent = self.until_good(batch, &spans).await;
+        if let Err(error) = &sent {
+            spans.iter().for_each(|span| span.fail(error.text.as_str()));
+        }
+        sent
+    }
+
+    async fn until_good(&self, batch: &[Message], spans: &[Span]) -> Result<Response, HttpError> {
         let mut backoff = Backoff::new(self.retry.period, self.retry.longest, 2.0, 0.0);
         let mut left = self.retry.count;
         loop {
             self.pass().await;
-            let (shown, sent) = self.attempt(batch).await?;
+            let (shown, sent) = self.attempt(batch, spans).await?;
             let (verdict, mut error) = match sent {
                 Ok(response) => match self.retry.verdict(response.status().as_u16()) {
                     Verdict::Good => return Ok(response),
@@ -254,7 +269,7 @@ impl Client {
             }
             left -= 1;
             tokio::time::sleep(match verdict {
-                Verdict::AgainLater => backoff.wait(),
+                Verdict::AgainLater => backoff.wait().max(error.asked_to_wait().min(self.retry.longest)),
                 _ => self.retry.period,
             })
             .await;
@@ -262,7 +277,11 @@ impl Client {
     }
 
     /// One request. The outer error is one that no repetition would mend.
-    async fn attempt(&self, batch: &[Message]) -> Result<(String, Result<Response, HttpError>), HttpError> {
+    async fn attempt(
+        &self,
+        batch: &[Message],
+        spans: &[Span],
+    ) -> Result<(String, Result<Response, HttpError>), HttpError> {
         let made = self.template.make(batch)?;
         let (verb, shown) = (made.method.as_str().to_owned(), made.shown);
         let url = match Url::parse(&made.url) {
@@ -296,6 +315,14 @@ impl Client {
             request = request.body(body);
         }
         let sent = request.send().await;
+        for span in spans {
+            span.tag("http.request.method", Tag::Text(verb.clone()));
+            span.tag("url.full", Tag::Text(shown.clone()));
+            span.tag("server.address", Tag::Text(url.host_str().unwrap_or_default().to_owned()));
+            if let Ok(response) = &sent {
+                span.tag("http.response.status_code", Tag::Int(response.status().as_u16().into()));
+            }
+        }
         if let Some(level) = self.dump {
             let said = match &sent {
                 Ok(response) => format!("{} {:?}", response.status(), response.headers()),

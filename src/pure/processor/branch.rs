@@ -67,7 +67,7 @@ pub(super) struct Branch {
 
 /// The requests made of a batch.
 pub(super) struct Requests {
-    messages: Vec<Message>,
+    pub(super) messages: Vec<Message>,
     /// Indexes of the messages without a request, in order.
     pub(super) absent: Vec<usize>,
     /// Messages whose request mapping failed, and why.

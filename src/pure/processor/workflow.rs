@@ -24,6 +24,7 @@ use weir_core::{
     registry::ProcessorSpec,
     slot::Slot,
     spec::{Body, Example, Status},
+    trace,
 };
 
 pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
@@ -231,6 +232,7 @@ impl Workflow {
                 let is_left_out =
                     |index: usize| left_out.get(index).is_some_and(|names| names.contains(name));
                 let mut requests = branch.requests(seen, is_left_out);
+                requests.messages.iter_mut().for_each(|message| trace::enter(message, name));
                 let made = branch.work(&mut requests).await?;
                 Ok::<_, Error>((*name, branch, requests, made))
             });

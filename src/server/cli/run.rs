@@ -13,6 +13,7 @@ use crate::{
     serve::{own_tls, raise_limits, serve, settings, signal},
     telemetry::{
         export::Exporter,
+        spans::Spans,
         start::{start, start_beside_data},
     },
     watch::changed,
@@ -147,6 +148,7 @@ async fn until_end(
     Config { node, stream, service }: &Config,
     data: &Handle,
 ) -> Result<ExitCode, String> {
+    let (mut spans, tracer) = Spans::new(&service.tracer, &started.registry)?;
     let host = Host::new(false, Box::new(reserved));
     host.run_listeners_on(data.clone());
     let engine = Arc::new(Engine {
@@ -155,6 +157,7 @@ async fn until_end(
         pipes: Arc::new(Pipes::default()),
         http: Arc::new(host.clone()),
         strict: service.strict,
+        tracer,
     });
     let (places, mut taken) = (started.places(), started.places().find().facts);
     started.install_resources(service, &engine, data)?;
@@ -173,6 +176,7 @@ async fn until_end(
         tokio::select! {
             end = running.wait() => break end,
             () = exporter.keep(&app) => {}
+            () = spans.keep() => {}
             signal = signal() => {
                 tracing::info!("Received {}, the service is closing", signal?);
                 tokio::select! {
@@ -199,6 +203,7 @@ async fn until_end(
         }
     };
     exporter.end(&app).await;
+    spans.end().await;
     drop(claims);
     if let Some(server) = server {
         server.stop(LAST_ANSWERS).await;

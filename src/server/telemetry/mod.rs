@@ -1,4 +1,4 @@
-//! What the server tells of itself: log lines and metrics.
+//! What the server tells of itself: log lines, metrics and spans.
 
 pub(crate) mod export;
 mod file;
@@ -7,4 +7,5 @@ mod limit;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod renames;
+pub(crate) mod spans;
 pub(crate) mod start;

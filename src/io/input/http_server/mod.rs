@@ -33,6 +33,7 @@ use weir_core::{
     slot::Slot,
     spec::{Body, Example, Status},
     sync_response::Responses,
+    trace::{self, Tracer},
 };
 
 pub(super) static SPEC: InputSpec = InputSpec {
@@ -138,6 +139,7 @@ impl HttpServer {
             timeout,
             rate_limit,
             answer: Answer::new(config.sync_response)?,
+            tracer: environment.tracer.clone(),
             soft_stop: environment.soft_stop.clone(),
             hard_stop: environment.hard_stop.clone(),
         });
@@ -215,6 +217,7 @@ struct Endpoint {
     timeout: Duration,
     rate_limit: Option<Slot<dyn RateLimit>>,
     answer: Answer,
+    tracer: Option<Arc<Tracer>>,
     soft_stop: CancellationToken,
     hard_stop: CancellationToken,
 }
@@ -275,6 +278,10 @@ impl Endpoint {
             return Response::new(StatusCode::OK, "");
         }
         let responses = Responses::attach(&mut batch);
+        if let Some(tracer) = &self.tracer {
+            let sender = request.headers.get("traceparent").and_then(|value| value.to_str().ok());
+            tracer.begin(&mut batch, "input_http_server_post", sender.and_then(trace::parse));
+        }
         let (outcome, told) = oneshot::channel();
         let sent = tokio::select! {
             () = self.soft_stop.cancelled() => return closing(),
@@ -326,6 +333,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             rate_limit: None,
             answer: Answer::plain(),
+            tracer: None,
             soft_stop: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
         };

@@ -107,13 +107,16 @@ impl Talk {
 
     /// Sends a message through the stream, again and again until it is delivered; gives what came back.
     async fn deliver(&mut self, content: Bytes) -> Result<Vec<Message>, Error> {
-        let Endpoint { to, soft_stop, hard_stop, .. } = &*self.endpoint;
+        let Endpoint { to, tracer, soft_stop, hard_stop, .. } = &*self.endpoint;
         let mut backoff = Backoff::input();
         loop {
             let mut message = Message::new(content.clone());
             *message.metadata_mut() = self.metadata.clone();
             let mut batch = vec![message];
             let responses = Responses::attach(&mut batch);
+            if let Some(tracer) = tracer {
+                tracer.begin(&mut batch, "input_http_server_websocket", None);
+            }
             let (outcome, told) = oneshot::channel();
             tokio::select! {
                 () = soft_stop.cancelled() => return Err(Error::Closed),

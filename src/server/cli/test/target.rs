@@ -148,6 +148,7 @@ impl Target<'_> {
             pipes: Arc::new(Pipes::default()),
             http: Arc::new(NoHttp),
             strict: false,
+            tracer: None,
         };
         let kinds = [
             (Kind::Cache, &resources.caches),
