@@ -190,6 +190,32 @@ fn build(engine: &Engine, kind: Kind, name: &str, body: &serde_json::Value) -> R
     built.map_err(|error| error.to_string())
 }
 
+#[test]
+fn every_example_is_valid_by_the_json_schema() {
+    let done = Command::new(WEIR).args(["list", "--format", "jsonschema"]).output().unwrap();
+    let schema: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let problems = |text: &str| {
+        let expanded = weir_config::environment::expand(text, &|_| None).unwrap();
+        let config: serde_json::Value = serde_yaml::from_str(&expanded.text).unwrap();
+        validator
+            .iter_errors(&config)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect::<Vec<_>>()
+    };
+    for file in files(&root().join("examples"), "yaml") {
+        assert_eq!(problems(&fs::read_to_string(&file).unwrap()), [""; 0], "{}", file.display());
+    }
+    for wrong in [
+        "input: { generate: {} }",
+        "output: { drop: {}, processors: [ { nonesuch: {} } ] }",
+        "pipeline: { threads: many }",
+        "cache_resources: [ { label: a, memory: { default_tll: 1s } } ]",
+    ] {
+        assert!(!problems(wrong).is_empty(), "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn the_examples_of_every_component_build() {
     let engine = Engine {
@@ -198,6 +224,7 @@ async fn the_examples_of_every_component_build() {
         pipes: Arc::default(),
         http: Arc::new(NoHttp),
         strict: false,
+        tracer: None,
     };
     let missing = regex::Regex::new(r"(\w+(?: limit)?) resource '([^']+)' was not found").unwrap();
     let mut failed = Vec::new();
