@@ -159,7 +159,18 @@ pub(crate) enum Auth {
 /// Tokens of OAuth 2, kept while they are good.
 pub(crate) struct Tokens {
     config: OAuth2Config,
-    kept: tokio::sync::Mutex<Option<(String, Instant)>>,
+    kept: tokio::sync::Mutex<Kept>,
+}
+
+/// What was learned from the server that gives tokens.
+#[derive(Default)]
+struct Kept {
+    /// The header's value, and until when it is good.
+    value: Option<(String, Instant)>,
+    /// What to ask for the next one with, where `endpoint_params` began with one.
+    refresh_token: Option<String>,
+    /// Whether it wants to be told in the body who asks.
+    in_body: bool,
 }
 
 /// A token is renewed so long before it expires.
@@ -328,17 +339,25 @@ struct TokenAnswer {
     #[serde(default)]
     token_type: String,
     expires_in: Option<u64>,
+    refresh_token: Option<String>,
 }
 
 impl Tokens {
     async fn value(&self, client: &reqwest::Client, timeout: Duration) -> Result<String, String> {
         let mut kept = self.kept.lock().await;
-        if let Some((value, until)) = &*kept
+        if let Some((value, until)) = &kept.value
             && Instant::now() < *until
         {
             return Ok(value.clone());
         }
-        let answer = self.fetch(client, timeout).await?;
+        let mut fetched = self.fetch(client, timeout, &kept).await;
+        if fetched.is_err() && !kept.in_body {
+            kept.in_body = true;
+            let again = self.fetch(client, timeout, &kept).await;
+            kept.in_body = again.is_ok();
+            fetched = again.or(fetched);
+        }
+        let answer = fetched?;
         let kind = match &*answer.token_type {
             "" => "Bearer",
             kind if kind.eq_ignore_ascii_case("bearer") => "Bearer",
@@ -347,31 +366,41 @@ impl Tokens {
         let value = format!("{kind} {}", answer.access_token);
         // A century is as good as never.
         let lives = Duration::from_secs(answer.expires_in.unwrap_or(UNSAID).min(3_000_000_000));
-        *kept = Some((value.clone(), Instant::now() + lives.saturating_sub(MARGIN)));
+        kept.value = Some((value.clone(), Instant::now() + lives.saturating_sub(MARGIN)));
+        kept.refresh_token = answer.refresh_token.or(kept.refresh_token.take());
         Ok(value)
     }
 
-    async fn fetch(&self, client: &reqwest::Client, timeout: Duration) -> Result<TokenAnswer, String> {
+    async fn fetch(
+        &self,
+        client: &reqwest::Client,
+        timeout: Duration,
+        kept: &Kept,
+    ) -> Result<TokenAnswer, String> {
         let config = &self.config;
         let failed = |error: &dyn std::fmt::Display| format!("oauth2: cannot fetch token: {error}");
-        let mut form = vec![("grant_type", "client_credentials".to_owned())];
+        let mut form = BTreeMap::from([("grant_type", vec!["client_credentials".to_owned()])]);
         if !config.scopes.is_empty() {
-            form.push(("scope", config.scopes.join(" ")));
+            form.insert("scope", vec![config.scopes.join(" ")]);
         }
-        for (key, values) in &config.endpoint_params {
-            form.extend(values.iter().map(|value| (key.as_str(), value.clone())));
+        form.extend(config.endpoint_params.iter().map(|(key, values)| (key.as_str(), values.clone())));
+        if let (Some(token), true) = (&kept.refresh_token, form.contains_key("refresh_token")) {
+            form.insert("refresh_token", vec![token.clone()]);
         }
-        let form: Vec<_> =
-            form.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
-        let request = client
+        let mut request = client
             .post(&config.token_url)
-            .header(
-                "Authorization",
-                basic_value(&encoded(&config.client_key), &encoded(&config.client_secret)),
-            )
             .header("Content-Type", "application/x-www-form-urlencoded")
-            .timeout(timeout)
-            .body(form.join("&"));
+            .timeout(timeout);
+        if kept.in_body {
+            form.insert("client_id", vec![config.client_key.clone()]);
+            form.insert("client_secret", vec![config.client_secret.clone()]);
+        } else {
+            let value = basic_value(&encoded(&config.client_key), &encoded(&config.client_secret));
+            request = request.header("Authorization", value);
+        }
+        let pairs = form.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
+        let form: Vec<_> = pairs.map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
+        let request = request.body(form.join("&"));
         let response = request.send().await.map_err(|error| failed(&error.without_url()))?;
         let status = response.status();
         let body = super::reply::whole(response).await.map_err(|error| failed(&error))?;

@@ -2,9 +2,12 @@
 
 use crate::{metadata_filter::Filter, multipart};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{
+    HeaderMap,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use reqwest::{Response, Url};
-use std::{error::Error as _, fmt, io};
+use std::{error::Error as _, fmt, io, time::Duration};
 use weir_bloblang::{Message, Metadata, Text, Value};
 use weir_core::error::Error;
 
@@ -20,6 +23,14 @@ pub(crate) struct HttpError {
     pub(crate) answer: Option<Box<(u16, HeaderMap)>>,
     /// The answer did not come in time.
     pub(crate) timed_out: bool,
+}
+
+impl HttpError {
+    /// How long the server wants to be left alone.
+    pub(super) fn asked_to_wait(&self) -> Duration {
+        let header = self.answer.as_ref().and_then(|answer| answer.1.get(RETRY_AFTER)?.to_str().ok());
+        Duration::from_secs(header.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0))
+    }
 }
 
 impl fmt::Display for HttpError {
