@@ -223,6 +223,108 @@ fn hostile_peers_and_programs_are_given_up() {
 }
 
 #[test]
+fn what_inflates_to_too_much_is_refused_whatever_made_it() {
+    let server = Server::start();
+    let paths = [("big", 257 * MIB as u64), ("small", 9)].map(|(name, size)| {
+        fs::File::create(server.path(name)).unwrap().set_len(size).unwrap();
+        server.path(name).display().to_string()
+    });
+    let input = format!("{{ file: {{ paths: [ {} ], scanner: {{ to_the_end: {{}} }} }} }}", paths.join(", "));
+    for algorithm in ["zlib", "lz4", "snappy", "zstd"] {
+        let both = format!(
+            "- compress: {{ algorithm: {algorithm} }}\n    - decompress: {{ algorithm: {algorithm} }}"
+        );
+        judge(&server, algorithm, &input, &both);
+        refused(&server, algorithm, "exceeds the limit");
+    }
+    let peak = peak(&server);
+    assert!(peak < 1400 * MIB, "{} MiB", peak / MIB);
+}
+
+#[test]
+fn sources_without_an_end_of_line_are_given_up() {
+    let server = Server::start();
+    let raw = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = raw.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in raw.incoming().map_while(Result::ok) {
+            thread::spawn(move || io::copy(&mut io::repeat(b'x'), &mut stream));
+        }
+    });
+    let web = peer(endless);
+    let field = server.write("field.csv", format!("a\n\"{}\"\n", "x".repeat(17 * MIB)));
+    for (name, input, error) in [
+        ("socket_line", format!("socket: {{ network: tcp, address: '{socket}' }}"), "token too long"),
+        ("program_line", "subprocess: { name: cat, args: [ /dev/zero ] }".into(), "token too long"),
+        (
+            "web_line",
+            format!(
+                "http_client: {{ url: 'http://{web}', stream: {{ enabled: true, scanner: {{ lines: {{}} }} }} }}"
+            ),
+            "token too long",
+        ),
+        (
+            "web_match",
+            format!(
+                "http_client: {{ url: 'http://{web}', stream: {{ enabled: true, scanner: {{ re_match: {{ pattern: y }} }} }} }}"
+            ),
+            "token too long",
+        ),
+        (
+            "web_value",
+            format!(
+                "http_client: {{ url: 'http://{web}', stream: {{ enabled: true, scanner: {{ json_documents: {{}} }} }} }}"
+            ),
+            "a JSON value of more than",
+        ),
+        ("csv_field", format!("csv: {{ paths: [ {} ] }}", field.display()), "record too long"),
+    ] {
+        server.done(
+            "POST",
+            &format!("/streams/{name}"),
+            &format!("input: {{ label: {name}, {input} }}\noutput: {{ drop: {{}} }}"),
+        );
+        let said = |line: &str| line.contains(error) && (line.contains(name) || line.contains("field.csv"));
+        eventually(name, 3 * PATIENCE, || server.log().lines().any(said).then_some(()));
+        server.done("DELETE", &format!("/streams/{name}?timeout=1s"), "");
+    }
+    let peak = peak(&server);
+    assert!(peak < 900 * MIB, "{} MiB", peak / MIB);
+}
+
+#[test]
+fn processors_without_an_end_hold_up_nobody_else() {
+    let server = Server::start();
+    for (name, processor) in [
+        ("while", "while: { check: 'true', processors: [ { mapping: root = this } ] }"),
+        ("jq", "jq: { query: 'last(repeat(1))' }"),
+        ("sleep", "sleep: { duration: 1000h }"),
+        ("retry", "retry: { processors: [ { mapping: root = throw(\"no\") } ] }"),
+        ("command", "command: { name: sleep, args_mapping: '[ \"1000\" ]' }"),
+        ("nested", "branch: { processors: [ { sleep: { duration: 1000h } } ] }"),
+    ] {
+        judge(&server, name, "{ generate: { interval: '', mapping: root = 1 } }", &format!("- {processor}"));
+        judge(&server, "other", "{ generate: { count: 1, mapping: root = 1 } }", "");
+        eventually("others go on", PATIENCE, || server.read("other").contains("fine").then_some(()));
+        server.done("DELETE", "/streams/other", "");
+        fs::remove_file(server.path("other")).unwrap();
+        let begun = std::time::Instant::now();
+        server.done("DELETE", &format!("/streams/{name}?timeout=1s"), "");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{name} took {:?}", begun.elapsed());
+    }
+    // What cannot be ended is not begun again and again.
+    judge(
+        &server,
+        "endless",
+        "{ generate: { interval: '', mapping: root = 1 } }",
+        "- jq: { query: 'last(repeat(1))' }",
+    );
+    eventually("it is refused", 3 * PATIENCE, || {
+        server.read("endless").contains("has not ended for earlier messages").then_some(())
+    });
+}
+
+#[test]
 fn a_websocket_flood_is_held_back() {
     let server = Server::start();
     let flood = "input: { generate: { interval: '', mapping: 'root = \"x\".repeat(100000)' } }

@@ -15,7 +15,14 @@ use jaq_core::{
 };
 use jaq_json::{Num, Val, read};
 use serde::Deserialize;
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use weir_bloblang::{Kind, Message, Object, Text, Value};
 use weir_core::{
     build_error::BuildError,
@@ -48,7 +55,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
         let (filter, asks_metadata) = (compile(&query)?, query.contains("metadata"));
         let term = load::parse(&query, |parser| parser.term());
         let short = term.and_then(|term| generators(&term)).is_some_and(|count| count <= MAX_GENERATORS);
-        let inner = Arc::new(Inner { filter, asks_metadata, short, raw, output_raw });
+        let overdue = AtomicUsize::new(0);
+        let inner = Arc::new(Inner { filter, asks_metadata, short, raw, output_raw, overdue });
         Ok(Box::new(Jq { inner, log: Log::new(context) }))
     },
 };
@@ -62,6 +70,8 @@ struct Config {
 
 /// How long a query may work on a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So many runs of a query may go on after that, for nothing can end them; then messages are refused.
+const MAX_OVERDUE: usize = 2;
 /// How many values a query may give for a message.
 const MAX_VALUES: usize = 1_000_000;
 
@@ -216,6 +226,8 @@ struct Inner {
     short: bool,
     raw: bool,
     output_raw: bool,
+    /// Runs that nobody waits for any more.
+    overdue: AtomicUsize,
 }
 
 impl Inner {
@@ -337,11 +349,22 @@ impl Processor for Jq {
             let outcomes = batch.iter_mut().map(|message| inner.work(message)).collect();
             return Ok(self.told(batch, outcomes));
         }
-        let inner = Arc::clone(inner);
         let mut untouched = batch.clone();
+        let refused = |text: String| {
+            untouched.iter_mut().for_each(|message| flag(message, &*text));
+            Ok(one(untouched))
+        };
+        if self.inner.overdue.load(Ordering::Acquire) >= MAX_OVERDUE {
+            return refused("the query has not ended for earlier messages".into());
+        }
+        let (inner, given_up) = (Arc::clone(&self.inner), Arc::new(AtomicBool::new(false)));
+        let is_given_up = Arc::clone(&given_up);
         // A query may loop: it must not hold up the runtime's thread.
         let work = tokio::task::spawn_blocking(move || {
-            let outcomes = batch.iter_mut().map(|message| inner.work(message)).collect();
+            let outcomes: Vec<_> = batch.iter_mut().map(|message| inner.work(message)).collect();
+            if is_given_up.swap(true, Ordering::AcqRel) {
+                inner.overdue.fetch_sub(1, Ordering::AcqRel);
+            }
             (batch, outcomes)
         });
         match tokio::time::timeout(PATIENCE, work).await {
@@ -349,10 +372,11 @@ impl Processor for Jq {
             Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Ok(Err(_)) => Err(Error::Closed),
             Err(_) => {
-                for message in &mut untouched {
-                    flag(message, format!("the query took longer than {} seconds", PATIENCE.as_secs()));
+                self.inner.overdue.fetch_add(1, Ordering::AcqRel);
+                if given_up.swap(true, Ordering::AcqRel) {
+                    self.inner.overdue.fetch_sub(1, Ordering::AcqRel);
                 }
-                Ok(one(untouched))
+                refused(format!("the query took longer than {} seconds", PATIENCE.as_secs()))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `chunker`: pieces of equal length.
 
+use crate::MAX_HELD;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use weir_bloblang::Message;
@@ -17,13 +18,13 @@ pub(super) static SPEC: ScannerSpec = ScannerSpec {
     summary: "Makes messages of a given length.",
     description: "The last one may be shorter.",
     status: Status::Stable,
-    body: Body::Fields(&[Field::int("size", "Bytes of a message.")]),
+    body: Body::Fields(&[Field::int("size", "Bytes of a message; more than a gibibyte is taken for one.")]),
     examples: &[Example { title: "Kilobytes", config: "size: 1024" }],
     build: |node, _| {
         let Config { size } = node.read()?;
         let size = usize::try_from(size).ok().filter(|size| *size > 0);
         let size = size.ok_or_else(|| BuildError::new("a message has at least one byte").at("size"))?;
-        Ok(Box::new(Chunker(size)))
+        Ok(Box::new(Chunker(size.min(MAX_HELD))))
     },
 };
 
