@@ -30,9 +30,12 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     status: Status::Stable,
     body: Body::Fields(&[
         Field::string("format", "The format of the lines.").options(&["syslog_rfc5424", "syslog_rfc3164"]),
-        Field::bool("best_effort", "Accepted for old configs: a line is parsed as a whole or not at all.")
-            .default("true")
-            .advanced(),
+        Field::bool(
+            "best_effort",
+            "Whether a line of `syslog_rfc3164` is taken for its priority alone where its time is broken off.",
+        )
+        .default("true")
+        .advanced(),
         Field::bool("allow_rfc3339", "Whether lines of `syslog_rfc3164` may have times as in RFC 3339.")
             .default("true")
             .advanced(),
@@ -65,7 +68,6 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
 #[derive(Deserialize)]
 struct Config {
     format: String,
-    #[expect(dead_code, reason = "accepted for old configs")]
     best_effort: bool,
     allow_rfc3339: bool,
     default_year: String,
@@ -90,7 +92,7 @@ impl Config {
                 BuildError::new(format!("failed to lookup timezone UTC - unknown time zone {name}"))
             })?,
         };
-        Ok(Stamps { rfc3339: self.allow_rfc3339, year, zone })
+        Ok(Stamps { rfc3339: self.allow_rfc3339, year, zone, best_effort: self.best_effort })
     }
 }
 
@@ -223,6 +225,16 @@ mod tests {
                     "\"message\":\"see [2]: x\",\"priority\":34,\"procid\":\"1\"",
                 ),
                 ("<34>Oct 11 22:14:15 h a[x[3]]: b", "\"procid\":\"x[3]\""),
+                (
+                    "<34>Oct 11 22:14:15 h a[1] b",
+                    "\"appname\":\"a\",\"facility\":4,\"hostname\":\"h\",\"message\":\"1] b\"",
+                ),
+                (
+                    "<34>Oct 11 22:14:15 h a:b",
+                    "\"appname\":\"a\",\"facility\":4,\"hostname\":\"h\",\"message\":\"a:b\"",
+                ),
+                ("<34>Oct 11 22:14:15", "{\"facility\":4,\"priority\":34,\"severity\":2}"),
+                ("<34>2019-13", "{\"facility\":4,\"priority\":34,\"severity\":2}"),
                 ("<34>Feb 29 22:14:15 h a: x", &leap),
                 ("<34>2019-12-02T16:49:23+01:00 h a: x", &full),
                 ("<34>Feb 30 22:14:15 h a: b", "parsing time \"Feb 30 22:14:15\": day out of range [col 19]"),

@@ -28,20 +28,33 @@ pub(super) struct Stamps {
     pub(super) rfc3339: bool,
     pub(super) year: Year,
     pub(super) zone: TimeZone,
+    /// Whether a priority alone is enough of a line.
+    pub(super) best_effort: bool,
 }
+
+/// The length of a time up to its seconds: what is wrong behind them is told in any case, as by the reference.
+const SECONDS: usize = "2006-01-02T15:04:05".len();
 
 /// The fields of a line.
 pub(super) fn parse(line: &[u8], stamps: &Stamps) -> Result<Object, String> {
     let mut fields = Object::new();
     let mut cursor = Cursor::new(line);
     insert_priority(&mut fields, cursor.priority()?);
+    let start = cursor.at;
     let time = if stamps.rfc3339 && cursor.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-        cursor.rfc3339(0, RFC3339)?
+        cursor.rfc3339(0, RFC3339)
     } else {
-        stamp(&mut cursor, stamps)?
+        stamp(&mut cursor, stamps)
+    };
+    let time = match time.and_then(|time| cursor.byte(b' ', PARSE).map(|()| time)) {
+        Ok(time) => time,
+        Err(text) if stamps.best_effort => {
+            let is_begun = text.starts_with(RFC3339) && cursor.at < start + SECONDS;
+            return if is_begun || text.starts_with(PARSE) { Ok(fields) } else { Err(text) };
+        }
+        Err(text) => return Err(text),
     };
     fields.insert("timestamp", Value::from(time.to_string().as_str()));
-    cursor.byte(b' ', PARSE)?;
     let hostname = cursor.word(255, HOSTNAME)?;
     if hostname != b"-" {
         fields.insert("hostname", text(hostname));
@@ -49,7 +62,7 @@ pub(super) fn parse(line: &[u8], stamps: &Stamps) -> Result<Object, String> {
     if cursor.rest().is_empty() {
         return Err(cursor.fail(TAG));
     }
-    let message = tagged(&mut fields, cursor.rest()).unwrap_or(cursor.rest());
+    let message = tagged(&mut fields, cursor.rest());
     fields.insert("message", text(message));
     Ok(fields)
 }
@@ -95,21 +108,29 @@ fn stamp(cursor: &mut Cursor<'_>, stamps: &Stamps) -> Result<Timestamp, String> 
     Ok(Timestamp::new(time).in_zone(stamps.zone.clone()))
 }
 
-/// Takes `app: ` or `app[123]: ` off a message that begins so.
-fn tagged<'a>(fields: &mut Object, message: &'a [u8]) -> Option<&'a [u8]> {
+/// Takes `app: ` or `app[123]: ` off a message that begins so. What only looks like it is told all the same, and an
+/// `app[` does not stay, as in the reference.
+fn tagged<'a>(fields: &mut Object, message: &'a [u8]) -> &'a [u8] {
     let mut cursor = Cursor::new(message);
     let tag = cursor.run(32, |byte| (b'!'..=b'~').contains(&byte) && !b":[".contains(&byte));
-    let mut content = &b""[..];
-    if cursor.peek() == Some(b'[') {
-        let inside = message.get(cursor.at + 1..)?;
-        let length = inside.windows(3).position(|end| end == b"]: ")?;
-        content = inside.get(..length)?;
-        cursor.at += length + 2;
-    }
-    let rest = cursor.rest().strip_prefix(b": ").filter(|rest| !rest.is_empty() && !tag.is_empty())?;
+    let after = message.get(cursor.at + 1..).unwrap_or_default();
+    let is_process = match cursor.peek() {
+        Some(b':') if !tag.is_empty() => false,
+        Some(b'[') if !tag.is_empty() => true,
+        _ => return message,
+    };
     fields.insert("appname", text(tag));
-    if !content.is_empty() {
-        fields.insert("procid", text(content));
+    if !is_process {
+        return after.strip_prefix(b" ").filter(|rest| !rest.is_empty()).unwrap_or(message);
     }
-    Some(rest)
+    let whole = after.windows(3).position(|end| end == b"]: ").filter(|end| end + 3 < after.len());
+    let end = whole.or_else(|| after.iter().rposition(|byte| *byte == b']'));
+    if let Some(process) = end.and_then(|end| after.get(..end)).filter(|process| !process.is_empty()) {
+        fields.insert("procid", text(process));
+    }
+    match whole {
+        Some(end) => after.get(end + 3..).unwrap_or_default(),
+        None if after.is_empty() => message,
+        None => after,
+    }
 }
