@@ -213,6 +213,10 @@ pub(super) fn docs(args: &DocsArgs, registry: &Registry) -> Result<String, Strin
         }
         Body::Single(field) | Body::List(field) | Body::Map(field) => {
             let _written = write!(page, "\n{}\n", field.doc);
+            if let FieldType::Object(inner) = field.ty {
+                page.push_str("\n## Fields\n\n");
+                describe(inner, "", &mut page);
+            }
         }
         _ => {}
     }
@@ -237,6 +241,12 @@ fn describe(fields: &[Field], above: &str, page: &mut String) {
             let _written = write!(page, " Default: `{default}`.");
         } else if field.is_required() {
             page.push_str(" Required.");
+        }
+        if field.interpolated {
+            page.push_str(" May hold interpolations.");
+        }
+        if field.deprecated {
+            page.push_str(" Deprecated.");
         }
         if !field.options.is_empty() {
             let _written = write!(page, " One of `{}`.", field.options.join("`, `"));
