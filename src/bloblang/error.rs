@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::json::JsonError;
+use crate::number::{Narrow, format_shortest32};
 use crate::value::Value;
 
 /// Why an evaluation failed. One pointer wide.
@@ -205,6 +206,9 @@ impl fmt::Display for Fault {
 
 /// Scalars are shown, containers are not.
 fn write_shown(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
+    if let Value::Narrow(Narrow::Float32(number)) = value {
+        return write!(f, " ({})", format_shortest32(*number));
+    }
     match value.kind() {
         crate::value::Kind::String => write!(f, " (\"{}\")", value.to_text()),
         crate::value::Kind::Bool | crate::value::Kind::Number => write!(f, " ({})", value.to_text()),

@@ -59,6 +59,16 @@ const ROWS: &[(&str, &str, &str)] = &[
     ),
     ("root = tracing_id()", "{}", "00000000000000000000000000000000"),
     ("root = [3.log10(), 14.log10()]", "{}", "[0.4771212547196624,1.1461280356782382]"),
+    (
+        "root = [this.a, -this.a].map_each(v -> [v.number().round(), v.number().ceil()])",
+        r#"{"a":9223372036854775808}"#,
+        "[[9223372036854776000,9223372036854776000],[-9223372036854775808,-9223372036854775808]]",
+    ),
+    (
+        "root = 1709210096.float32().uppercase()",
+        "{}",
+        "failed assignment (line 1): expected string value, got number from method float32 (1.7092101e+09)",
+    ),
     // Regular expressions.
     (r#"root = this.a.re_find_object("(?P<n>a)(?P<n>b)")"#, r#"{"a":"ab"}"#, r#"{"0":"ab","n":"b"}"#),
     (r#"root = this.a.re_replace_all("(?P<n>a)|(?P<n>b)", "<$n>")"#, r#"{"a":"ab"}"#, "<a><b>"),
@@ -68,6 +78,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "line 1 char 29: error parsing regexp: invalid UTF-8: `\u{fffd}`",
     ),
     // YAML.
+    (
+        r#"root = ["A😀é", {"😀":"é"}].format_yaml().string()"#,
+        "{}",
+        "- \"A\\U0001F600é\"\n- \"\\U0001F600\": é\n",
+    ),
     (r#"root = ["x".bytes(), "y\xe2"].format_yaml().string()"#, "{}", "- - 120\n- !!binary eeI=\n"),
     (
         r#"root = "a: 1\n\n\nb: 2\na: 4\nb: 5".parse_yaml()"#,

@@ -39,11 +39,13 @@ fn outcome(program: &Program, batch: &[Message], scratch: &mut Scratch) -> Strin
     }
 }
 
+/// `WEIR_PROGRAMS` says how many are tried.
 #[test]
 fn programs_neither_panic_nor_differ_from_run_to_run() {
     let environment = Environment::new();
     let (functions, methods) = callables(&environment);
-    let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
+    let cases = std::env::var("WEIR_PROGRAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let parsed = std::cell::Cell::new(0);
     proptest!(config, |(bytes in vec(any::<u8>(), 0..200), document in json())| {
         let source = program(&bytes, &functions, &methods);

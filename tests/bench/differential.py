@@ -20,11 +20,18 @@ KNOWN = [
     ('a lambda\'s name is refused where a sibling of it has used it; here it is free again', None, '^PARSE .*would shadow a parent context', None),
     ('arguments that make it panic when they are used are refused when a mapping is built', None, None, '^PARSE .*(gcm needs an init|must be between 0 and)'),
     ('times beyond the years -9999 to 9999 are refused', None, None, 'timestamp is out of range'),
-    ('the order of values() and key_values() is any', r'\.(values|key_values)\(', '^OK', '^OK'),
-    ('which member of an object fails first is any', None, 'E', 'E.*failed to resolve \''),
-    ('compressors pack alike, but not to the same bytes', r'compress\(', '^OK', '^OK'),
-    ('bytes that are no UTF-8 are U+FFFD in errors', None, r'\\x[89a-f]', r'\\xef\\xbf\\xbd|\ufffd'),
-    ('an empty list literal as text is null there', r'\[\]', 'null', r'\[\]'),
+    ('times beyond the years -9999 to 9999 are refused', r'(inf|NaN|big).*(ts_|timestamp)', None, None),
+    ('the order of values() and key_values() is any', r'\.(values|key_values)\(', None, None),
+    ('which member of an object fails first is any', None, 'E', 'E.*failed to (resolve \'|process element)'),
+    ('compressors pack alike, but not to the same bytes', r'compress\(', '^OK|^{"c"', '^OK|^{"c"'),
+    ('bytes that are no UTF-8 are U+FFFD in errors', None, r'\\x[89a-f]', r'xef\\+xbf\\+xbd|\ufffd|invalid'),
+    ('an empty list literal as text is null there', r'\[\]', 'null|bnVsbA|ull', r'\[\]|W10|\]$'),
+    ('its `blobl` gives metadata() what the mapping has set', r'meta(data)?\(', None, None),
+    ('half a surrogate pair in a document is written anew by its `blobl` where nothing is assigned', None, '\ufffd', r'\\ud800'),
+    ('the float of the text -0 is negative', r'\.(sin|tan|float64|float32|number|ceil|floor|round)\(', r'\(-0\)|[:\[,] ?-0[,}\]]', None),
+    ('levels that lz4 does not know are refused', 'compress', None, 'lz4: invalid compression level'),
+    ('the place of a byte that is no ASCII85', 'ascii85', 'input byte', 'input byte'),
+    ('a deflate text that breaks off in its first block is empty', 'flate', '^OK', 'unexpected EOF'),
     ('the last digit of sines of angles beyond 2^29', r'\.(sin|cos|tan)\(', '^OK', '^OK'),
 ]
 
@@ -465,7 +472,8 @@ def main():
             kind = g.r.choice(['mutation', 'mutation', 'mapping', 'field'])
             document = g.document()
             try:
-                json.loads(document)
+                if json.loads(document) is None:
+                    continue
             except ValueError:
                 continue
             if kind == 'field':

@@ -136,19 +136,17 @@ pub(crate) fn coerce(kind: ParamKind, value: Value) -> Result<Value, Fault> {
 }
 
 fn timestamp(value: &Value) -> Result<Value, Fault> {
-    let time = match value.kind() {
-        Kind::Timestamp => return Ok(value.clone()),
-        Kind::Number => value.as_number().and_then(|number| {
+    match (value.kind(), value.as_number()) {
+        (Kind::Timestamp, _) => Ok(value.clone()),
+        (Kind::Number, Some(number)) => {
             let seconds = number.to_f64().floor();
             #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second in nanoseconds")]
             let nanos = ((number.to_f64() - seconds) * 1e9) as i64;
-            Timestamp::from_unix(crate::number::Num::Float(seconds).to_i64(), nanos)
-        }),
-        Kind::String | Kind::Bytes => return crate::methods::to_timestamp(value).map(Value::from),
-        _ => None,
-    };
-    let time = time.ok_or_else(|| Fault::expected("number or string", value))?;
-    Ok(Value::Timestamp(std::sync::Arc::new(time)))
+            let time = Timestamp::from_unix(crate::number::Num::Float(seconds).to_i64(), nanos);
+            time.map(Value::from).ok_or_else(|| Fault::new("timestamp is out of range"))
+        }
+        _ => crate::methods::to_timestamp(value).map(Value::from),
+    }
 }
 
 impl From<Default> for Value {

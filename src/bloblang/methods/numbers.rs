@@ -60,8 +60,9 @@ fn rounded(target: &Value, round: fn(f64) -> f64) -> Result<Value, Fault> {
         Num::Float(value) => {
             let value = round(value);
             match float_to_int(value) {
-                Ok(whole) => Value::Int(whole),
-                Err(_) => Value::Float(value),
+                // At the edge of the integers the sign may be lost.
+                Ok(whole) if (whole < 0) == (value < 0.0) => Value::Int(whole),
+                _ => Value::Float(value),
             }
         }
         whole => whole.into(),

@@ -149,7 +149,7 @@ fn string(text: &str, column: Option<usize>, out: &mut String) {
         || text == "<<";
     let odd = text.chars().any(|char| {
         (char.is_control() && !matches!(char, '\n' | '\t'))
-            || matches!(char, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+            || matches!(char, '\u{feff}' | '\u{2028}' | '\u{2029}' | '\u{FFFE}'..)
     });
     if odd || confused || text.is_empty() {
         return double_quoted(text, out);
@@ -227,6 +227,7 @@ fn double_quoted(text: &str, out: &mut String) {
             '\u{2028}' => out.push_str("\\L"),
             '\u{2029}' => out.push_str("\\P"),
             '\u{feff}' => out.push_str("\\uFEFF"),
+            '\u{10000}'.. => out.extend([format!("\\U{:08X}", u32::from(char))]),
             char if char.is_control() => out.extend([format!("\\x{:02X}", u32::from(char))]),
             char => out.push(char),
         }
