@@ -73,6 +73,25 @@ impl Frame {
         None
     }
 
+    /// One frame of several; the batches are settled where they came from.
+    pub fn gather(mut frames: Vec<Self>) -> Self {
+        if frames.len() == 1
+            && let Some(only) = frames.pop()
+        {
+            return only;
+        }
+        let (mut messages, mut marks, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for frame in frames {
+            let (more, theirs, origin) = frame.into_parts();
+            let before = index(messages.len());
+            messages.extend(more);
+            let slots = index(marks.len())..;
+            marks.extend(theirs.iter().zip(slots).map(|(mark, slot)| Mark { end: before + mark.end, slot }));
+            parts.push((origin, theirs));
+        }
+        Self { messages, marks, origin: Arc::new(Gathered(parts)) }
+    }
+
     /// Writes out the values of all messages, into one buffer, and lets go of them: for an output that looks at nothing
     /// else, by the thread that made them.
     pub fn write_out(&mut self) {
@@ -211,6 +230,29 @@ impl Drop for Frame {
     }
 }
 
+/// Where the batches of a frame of several came from.
+struct Gathered(Vec<(Arc<dyn Origin>, Vec<Mark>)>);
+
+impl Origin for Gathered {
+    fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
+        let mut at = slot as usize;
+        for (origin, marks) in &self.0 {
+            if let Some(mark) = marks.get(at) {
+                return origin.settle(mark.slot, outcome);
+            }
+            at -= marks.len();
+        }
+    }
+
+    fn deliver(&self, marks: &[Mark]) {
+        if marks.len() == self.0.iter().map(|(_, marks)| marks.len()).sum() {
+            self.0.iter().for_each(|(origin, marks)| origin.deliver(marks));
+        } else {
+            marks.iter().for_each(|mark| self.settle(mark.slot, Ok(())));
+        }
+    }
+}
+
 /// Frames of one logical batch each; see [`Frame::into_singles`].
 pub struct Singles {
     messages: std::vec::IntoIter<Message>,
@@ -300,6 +342,20 @@ mod tests {
         assert!(joined.join(frame(&Arc::default())).is_some());
         joined.deliver();
         assert_eq!(told(&book), [(0, true), (1, true)]);
+    }
+
+    #[test]
+    fn gathered_frames_are_settled_each_where_it_came_from() {
+        let books = [Arc::new(Book::default()), Arc::new(Book::default())];
+        let gather = || Frame::gather(books.iter().map(frame).collect());
+        let all = gather();
+        assert_eq!(all.batches().map(|(_, batch)| batch.len()).collect::<Vec<_>>(), [2, 1, 1, 2, 1, 1]);
+        all.settle(Err(WriteError::some(vec![(3, Error::failed("no")), (4, Error::failed("no"))]).unwrap()));
+        assert_eq!(told(&books[0]), [(0, true), (1, true), (2, false)]);
+        assert_eq!(told(&books[1]), [(0, false), (1, true), (2, true)]);
+        books.iter().for_each(|book| book.0.lock().unwrap().clear());
+        gather().deliver();
+        assert!(books.iter().all(|book| told(book) == [(0, true), (1, true), (2, true)]));
     }
 
     #[test]

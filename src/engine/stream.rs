@@ -68,6 +68,8 @@ pub struct Running {
 
 /// Frames under way between two tasks; more would only add latency.
 const CHANNEL: usize = 2;
+/// Frames before the output, and how many of them it is given at once: a writer's round trip is paid once for them.
+const READY: usize = 4;
 /// A worker lets others begin before it works on so many messages.
 const MUCH: usize = 32;
 /// What travels between two tasks. Boxed, for a channel keeps room for 32 of them.
@@ -91,7 +93,7 @@ impl Stream {
         let started = Instant::now();
         let (told, end) = watch::channel(None);
         let mut tasks: JoinSet<()> = JoinSet::new();
-        let (to_output, for_output) = mpsc::channel(CHANNEL);
+        let (to_output, for_output) = mpsc::channel(READY);
         let to_pipeline = if chain.len() == 0 {
             to_output
         } else {
@@ -276,12 +278,28 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
     };
     let mut next = first;
     while let Some(item) = next {
+        let mut after = None;
         match *item {
-            Next::Frame(frame) => output.send(frame).await,
+            Next::Frame(frame) => {
+                let mut ready = vec![frame];
+                while after.is_none()
+                    && ready.len() < READY
+                    && let Ok(item) = frames.try_recv()
+                {
+                    match *item {
+                        Next::Frame(frame) => ready.push(frame),
+                        other => after = Some(Box::new(other)),
+                    }
+                }
+                output.send(Frame::gather(ready)).await;
+            }
             Next::Flush => output.flush().await,
             Next::End => break,
         }
-        next = frames.recv().await;
+        next = match after {
+            None => frames.recv().await,
+            after => after,
+        };
     }
     output.close().await;
 }
