@@ -172,8 +172,8 @@ impl Doc {
             return None;
         }
         let members = self.nodes.get(index as usize + 2..(index + node.extent()) as usize)?;
-        let (utf8, mut at, mut found) = (self.flags.utf8, 0, None);
-        while let Some(name) = members.get(at) {
+        let (mut rest, mut found, utf8) = (members, None, self.flags.utf8);
+        while let [name, value, ..] = rest {
             // Mostly the length tells keys apart already.
             let is_it = if name.is_escaped() || !utf8 {
                 *self.string(*name) == *key
@@ -183,13 +183,13 @@ impl Doc {
                     && (key.len() <= 8 || self.raw(*name) == key)
             };
             if is_it {
-                found = Some(at);
+                found = Some(members.len() - rest.len());
                 // Canonical objects have each key once.
                 if node.kind() == Kind::CanonicalObject {
                     break;
                 }
             }
-            at += 1 + members.get(at + 1).map_or(1, |value| value.extent() as usize);
+            rest = rest.get(1 + value.extent() as usize..).unwrap_or_default();
         }
         #[expect(clippy::cast_possible_truncation, reason = "documents are at most MAX_BYTES long")]
         found.map(|at| index + 3 + at as u32)

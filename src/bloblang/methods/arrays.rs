@@ -353,6 +353,9 @@ fn slice(_: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault>
     }
 }
 
+/// Items whose identities are not hashed.
+const FEW: usize = 16;
+
 /// What makes an item unique.
 #[derive(PartialEq, Eq, Hash)]
 enum Identity {
@@ -363,7 +366,7 @@ enum Identity {
 
 fn unique(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let items = array(&target)?;
-    let mut seen = HashSet::new();
+    let (mut few, mut many) = (Vec::new(), HashSet::new());
     let mut kept = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let check = match args.query(0) {
@@ -390,7 +393,16 @@ fn unique(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Faul
                 }
             },
         };
-        if seen.insert(identity) {
+        // A look at each of few is faster than hashing.
+        let fresh = match items.len() {
+            ..=FEW if few.contains(&identity) => false,
+            ..=FEW => {
+                few.push(identity);
+                true
+            }
+            _ => many.insert(identity),
+        };
+        if fresh {
             kept.push(item.clone());
         }
     }
