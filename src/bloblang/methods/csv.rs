@@ -17,6 +17,9 @@ const PARSE: &[Param] = &[
     Param::bool("lazy_quotes", "Whether quotes may stand anywhere.").default(Default::Bool(false)),
 ];
 
+/// Most fields of a record.
+const MAX_FIELDS: usize = 1 << 20;
+
 fn parse_csv(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let delimiter = args.str(1);
     let mut chars = delimiter.chars();
@@ -117,6 +120,9 @@ impl Reader<'_> {
         let mut row = Vec::new();
         let mut at = 0;
         loop {
+            if row.len() == MAX_FIELDS {
+                return Err(Fault::new(format!("record on line {start}: more than {MAX_FIELDS} fields")));
+            }
             let rest = line.get(at..).unwrap_or_default();
             if rest.first() != Some(&b'"') {
                 let found = memchr::memmem::find(rest, self.comma);
