@@ -71,6 +71,9 @@ pub(crate) fn media_type(content_type: &str) -> Option<(String, Option<String>)>
     Some((media, boundary))
 }
 
+/// More parts are taken for broken: a message takes memory of its own, however little it holds.
+const MAX_PARTS: usize = 1 << 20;
+
 /// The parts of a body; `None` if it is broken. They are slices of the body.
 pub(crate) fn parts(body: &Bytes, boundary: &str) -> Option<Vec<Bytes>> {
     if boundary.is_empty() {
@@ -83,6 +86,9 @@ pub(crate) fn parts(body: &Bytes, boundary: &str) -> Option<Vec<Bytes>> {
         let rest = body.get(at + marker.len()..)?;
         if rest.starts_with(b"--") {
             return Some(parts);
+        }
+        if parts.len() == MAX_PARTS {
+            return None;
         }
         let line_end = memchr::memchr(b'\n', rest)?;
         let head = at + marker.len() + line_end + 1;

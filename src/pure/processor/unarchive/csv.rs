@@ -1,5 +1,6 @@
 //! Rows of comma-separated values.
 
+use super::{MAX_PARTS, too_many};
 use weir_bloblang::{Object, Value};
 use weir_core::csv::{Parser, Record};
 
@@ -21,6 +22,9 @@ pub(super) fn rows(content: &[u8], delimiter: char) -> Result<Vec<Value>, String
         if record.len() != header.len() {
             // The reference's reader finds it first.
             return Err(failed(&format_args!("record on line {}: wrong number of fields", record.line())));
+        }
+        if rows.len() == MAX_PARTS {
+            return Err(too_many());
         }
         let mut row = Object::default();
         for (name, field) in header.iter().zip(record.fields()) {

@@ -1,5 +1,6 @@
 //! JSON documents one after the other.
 
+use super::{MAX_PARTS, too_many};
 use crate::{
     compat::json_error,
     extent::{Extent, blanks},
@@ -15,6 +16,9 @@ pub(super) fn parse(content: &Bytes) -> Result<Vec<Value>, String> {
         rest = rest.slice(blanks(&rest)..);
         if rest.is_empty() {
             return Ok(documents);
+        }
+        if documents.len() == MAX_PARTS {
+            return Err(too_many());
         }
         let document = rest.split_to(Extent::default().end(&rest, b"").unwrap_or(rest.len()));
         let document = Doc::parse_with(document, Numbers::Float).map_err(|error| json_error(&error))?;

@@ -27,7 +27,8 @@ pub(super) static SPEC: ProcessorSpec = ProcessorSpec {
     summary: "Makes several messages of each message of a batch.",
     description: "All stay in the batch, in the place of the one they came from, and have its metadata and its error. \
                   Entries of `tar` and `zip` archives also have the metadata `archive_filename`, those of `json_map` \
-                  have `archive_key`. A message that cannot be taken apart goes on unchanged, flagged as failed.",
+                  have `archive_key`. A message that cannot be taken apart goes on unchanged, flagged as failed; so \
+                  does one that holds more than two million.",
     status: Status::Stable,
     body: Body::Fields(&[Field::string(
         "format",
@@ -100,12 +101,22 @@ struct Unarchive {
     log: Log,
 }
 
+/// More messages are not made of one: each takes memory of its own, however little it holds.
+const MAX_PARTS: usize = 1 << 21;
+
+fn too_many() -> String {
+    format!("it holds more than {MAX_PARTS} messages")
+}
+
 impl Unarchive {
     /// Appends what a message is made of; nothing if that fails.
     fn take_apart(&self, message: &mut Message, out: &mut Vec<Message>) -> Result<(), String> {
         match self.format {
             Format::Lines => {
                 let content = message.content();
+                if memchr::memchr_iter(b'\n', content).nth(MAX_PARTS).is_some() {
+                    return Err(too_many());
+                }
                 let mut start = 0;
                 for end in memchr::memchr_iter(b'\n', content).chain([content.len()]) {
                     out.push(part(message, content.slice(start..end)));
@@ -186,12 +197,18 @@ fn of_kind(message: &mut Message, kind: Kind, what: &str) -> Result<Value, Strin
 
 fn array(message: &mut Message, out: &mut Vec<Message>) -> Result<(), String> {
     let items = of_kind(message, Kind::Array, "array")?.to_array().unwrap_or_default();
+    if items.len() > MAX_PARTS {
+        return Err(too_many());
+    }
     out.extend(items.iter().map(|item| value_part(message, item.clone())));
     Ok(())
 }
 
 fn map(message: &mut Message, out: &mut Vec<Message>) -> Result<(), String> {
     let members = of_kind(message, Kind::Object, "map")?.to_object().unwrap_or_default();
+    if members.len() > MAX_PARTS {
+        return Err(too_many());
+    }
     for (key, value) in members.iter() {
         let mut part = value_part(message, value);
         set_name(&mut part, "archive_key", &String::from_utf8_lossy(&key));
@@ -211,6 +228,9 @@ pub(super) fn binary(content: &Bytes) -> Result<Vec<Bytes>, String> {
         Some(number)
     };
     let count = number(&mut rest).filter(|count| *count < content.len()).ok_or_else(bad)?;
+    if count > MAX_PARTS {
+        return Err(too_many());
+    }
     let mut parts = Vec::with_capacity(count.min(content.len() / 4));
     for _ in 0..count {
         let length = number(&mut rest).filter(|length| *length <= rest.len()).ok_or_else(bad)?;
