@@ -24,6 +24,14 @@ impl Metadata {
         Self(self.0.as_deref().map(|entries| Arc::new(entries.clone())))
     }
 
+    /// Whether it is a copy of the other that neither has changed.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let at = self.find(key.as_bytes()).ok()?;
@@ -95,7 +103,9 @@ mod tests {
     fn a_clone_is_independent_once_changed() {
         let mut first: Metadata = [("b", Value::Int(1)), ("a", Value::Int(2))].into_iter().collect();
         let second = first.clone();
+        assert!(first.is_same(&second) && !first.is_same(&first.apart()));
         first.set("b", Value::Null);
+        assert!(!first.is_same(&second));
         first.remove("a");
         assert_eq!(second.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(second.get("b").map(Value::to_json), Some("1".to_owned()));

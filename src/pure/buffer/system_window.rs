@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Notify;
-use weir_bloblang::{Kind, Mapped, Message, Num, Timestamp, Value};
+use weir_bloblang::{Kind, Mapped, Message, Metadata, Num, Timestamp, Value};
 use weir_core::{
     ack::{Failed, Failure, Fork, Origin},
     buffer::Buffer,
@@ -222,12 +222,23 @@ impl SystemWindow {
         }
         state.gone = Some(end);
         let begin = end - windows.size;
-        let (mut messages, mut forks) = (Vec::new(), Vec::new());
+        let all = mem::take(&mut state.pending);
+        let within = all.iter().filter(|pending| pending.time > begin && pending.time <= end).count();
+        let (mut messages, mut forks) = (Vec::with_capacity(within), Vec::with_capacity(within));
         let told = Value::string(rfc3339(end).as_str());
-        for pending in mem::take(&mut state.pending) {
+        // Messages that share their metadata go on sharing it: a window may hold a million.
+        let mut shared: Option<(Metadata, Metadata)> = None;
+        for pending in all {
             if pending.time > begin && pending.time <= end {
                 let mut message = pending.message.clone();
-                message.metadata_mut().set("window_end_timestamp", told.clone());
+                let known = shared.take().filter(|(before, _)| before.is_same(message.metadata()));
+                let (before, after) = known.unwrap_or_else(|| {
+                    let mut after = message.metadata().clone();
+                    after.set("window_end_timestamp", told.clone());
+                    (message.metadata().clone(), after)
+                });
+                *message.metadata_mut() = after.clone();
+                shared = Some((before, after));
                 messages.push(message);
                 forks.push(Arc::clone(&pending.fork));
             }
