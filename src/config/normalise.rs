@@ -2,6 +2,7 @@
 //! components by their names, secrets hidden. Components show only what was written.
 
 use crate::Node;
+use std::cell::RefCell;
 use weir_core::{
     build_error::BuildError,
     field::{Field, FieldType, Shape},
@@ -14,14 +15,72 @@ use weir_core::{
 
 /// What stands in for a secret.
 const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
+/// Shorter texts are found everywhere: to hide them would hide nothing else.
+const SHORTEST: usize = 4;
 
 /// Normalises a config of these sections. Anything but an object is an empty one.
 pub fn normalise(node: &Node, sections: &'static [Field], registry: &Registry) -> Result<Node, BuildError> {
-    Normaliser { registry }.sections(sections, node)
+    Normaliser { registry, found: RefCell::default() }.sections(sections, node)
+}
+
+/// What a text is a config of.
+#[derive(Debug, Clone, Copy)]
+pub enum Form {
+    /// Sections.
+    Sections(&'static [Field]),
+    /// One component.
+    Component(Kind),
+}
+
+/// The secrets of a config: what fields hold that are marked so, and passwords in URLs; longest first.
+pub fn secrets(node: &Node, form: Form, registry: &Registry) -> Vec<String> {
+    let walk = Normaliser { registry, found: RefCell::default() };
+    // What cannot be understood has no marked fields; its URLs are looked for in any case.
+    let _shown = match form {
+        Form::Sections(sections) => walk.sections(sections, node),
+        Form::Component(kind) => walk.component(kind, node),
+    };
+    let mut found = walk.found.into_inner();
+    passwords(node, &mut found);
+    found.retain(|secret| secret.len() >= SHORTEST && !(secret.starts_with("${") && secret.ends_with('}')));
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    found.dedup();
+    found
+}
+
+/// A text with these put out of sight.
+pub fn scrub(mut text: String, secrets: &[String]) -> String {
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        if text.contains(secret.as_str()) {
+            text = text.replace(secret.as_str(), SCRUBBED);
+        }
+    }
+    text
+}
+
+/// Adds the passwords of the URLs in all texts of a tree.
+fn passwords(node: &Node, found: &mut Vec<String>) {
+    match node.value() {
+        Value::Scalar(scalar) => {
+            for (at, _) in scalar.text.match_indices("://") {
+                let rest = scalar.text.get(at + 3..).unwrap_or_default();
+                let end =
+                    rest.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).unwrap_or(rest.len());
+                let user = rest.get(..end).and_then(|authority| authority.rsplit_once('@'));
+                if let Some((_, password)) = user.and_then(|(user, _)| user.split_once(':')) {
+                    found.push(password.to_owned());
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| passwords(item, found)),
+        Value::Map(entries) => entries.iter().for_each(|(_, value)| passwords(value, found)),
+    }
 }
 
 struct Normaliser<'a> {
     registry: &'a Registry,
+    /// The secrets on the way.
+    found: RefCell<Vec<String>>,
 }
 
 impl Normaliser<'_> {
@@ -90,6 +149,7 @@ impl Normaliser<'_> {
             FieldType::Object(fields) => self.object(fields, node),
             FieldType::Component(kind) => self.component(kind, node),
             _ if field.secret && node.as_str().is_some_and(|text| !text.is_empty()) => {
+                self.found.borrow_mut().extend(node.as_str().map(str::to_owned));
                 Ok(Node::string(SCRUBBED).with_position(node.position()))
             }
             _ => Ok(node.clone()),
@@ -136,5 +196,29 @@ impl Normaliser<'_> {
             keep("mapping", Some(node.get("mapping").unwrap_or(&empty)));
         }
         Ok(Node::new(Value::Map(entries), Position::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_urls_are_secrets_and_variables_are_none() {
+        let node = weir_core::yaml::parse(
+            "a: [ 'x redis://u:pass!word@host/1', 'http://h/?a=b@c:dddd' ]\nb: 'amqp://u:${PW}@h'",
+        )
+        .unwrap();
+        let registry = Registry::new(&[]);
+        assert_eq!(secrets(&node, Form::Sections(&[]), &registry), ["pass!word"]);
+        let text = scrub("redis://u:pass!word@host".into(), &["pass!word".into()]);
+        assert_eq!(text, "redis://u:!!!SECRET_SCRUBBED!!!@host");
+    }
+
+    #[test]
+    fn marked_fields_are_secrets() {
+        static FIELDS: &[Field] = &[Field::string("password", "").secret(), Field::string("user", "")];
+        let node = weir_core::yaml::parse("password: topsecret\nuser: somebody").unwrap();
+        assert_eq!(secrets(&node, Form::Sections(FIELDS), &Registry::new(&[])), ["topsecret"]);
     }
 }

@@ -3,6 +3,23 @@
 use crate::record::Other;
 use serde::{Deserialize, Serialize};
 
+/// How much of the past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Past generations of each key.
+    pub generations: u64,
+    /// Revisions.
+    pub revisions: u64,
+    /// For how long both are kept at most, in milliseconds; zero is for ever.
+    pub age: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { generations: 20, revisions: 1000, age: 0 }
+    }
+}
+
 /// How a probation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +70,27 @@ pub struct RolledBack {
     pub to: u64,
     /// How it failed.
     pub reason: String,
+    /// Unknown fields.
+    #[serde(flatten)]
+    pub other: Other,
+}
+
+/// The API changed or deleted a stream that a file owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Override {
+    /// Who did it.
+    pub actor: String,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Why, if it was said.
+    pub reason: Option<String>,
+    /// When it ends by itself, in milliseconds since 1970.
+    pub expires_at: Option<u64>,
+    /// The generation that the file made.
+    pub base: Option<u64>,
+    /// Whether the stream was deleted: the record stays so that the file does not bring it back.
+    pub deleted: bool,
     /// Unknown fields.
     #[serde(flatten)]
     pub other: Other,

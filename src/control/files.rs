@@ -178,7 +178,7 @@ fn plan(
     path: &str,
     hash: &str,
 ) -> Option<(Change, Build)> {
-    let Submission { key, text, format, chilled, fingerprint, build } = submission;
+    let Submission { key, text, format, chilled, fingerprint, build, .. } = submission;
     let owner = Owner::File { path: path.to_owned(), hash: hash.to_owned() };
     let present = current.is_some_and(|current| current.is_present());
     let known = current.is_some_and(|current| current.owner == owner);

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod events;
 mod fate;
 pub mod files;
+pub mod ownership;
 mod plan;
 mod probation;
 mod progress;

@@ -20,7 +20,7 @@ pub(crate) fn plan_put(
     origin: &Origin,
     idle: bool,
 ) -> Option<(Change, Build)> {
-    let Submission { key, text, format, chilled, fingerprint, build } = submission;
+    let Submission { key, text, format, chilled, fingerprint, build, .. } = submission;
     let present = current.is_some_and(|current| current.is_present());
     let mut next = current.map(|current| (**current).clone()).unwrap_or_default();
     let equal = present && next.fingerprint == fingerprint;

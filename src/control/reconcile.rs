@@ -8,6 +8,7 @@ use crate::{
     status::{LastError, Phase},
     store::committer::{Change, Commits, Committed},
     table::{Failure, Invalid, Live, Slot, Table},
+    views::Timing,
 };
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
@@ -15,7 +16,7 @@ use std::{
     any::Any,
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -31,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// A run this long begins the waits anew.
 const HEALTHY: Duration = Duration::from_mins(10);
 /// How often everything is looked at, whatever was heard.
-const SLOW_TICK: Duration = Duration::from_secs(30);
+pub(crate) const SLOW_TICK: Duration = Duration::from_secs(30);
 /// How long a sync of outputs may take before its checkpoints wait for the next one.
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,6 +45,8 @@ pub struct Options {
     pub jitter: f64,
     /// How often checkpoints are written.
     pub checkpoint_every: Duration,
+    /// Whether the API may change streams of files only for a time, and with a reason.
+    pub strict_files: bool,
     /// How long new generations are on probation unless a write says otherwise; zero is not at all.
     pub probation: Duration,
 }
@@ -54,6 +57,7 @@ impl Default for Options {
             stop_timeout: Duration::from_secs(30),
             jitter: 0.2,
             checkpoint_every: Duration::from_secs(1),
+            strict_files: false,
             probation: Duration::ZERO,
         }
     }
@@ -68,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) builds: Semaphore,
     pub(crate) options: Options,
     pub(crate) events: Arc<Events>,
+    pub(crate) timing: Timing,
     /// The passes, and stops of resources that were replaced.
     pub(crate) tasks: TaskTracker,
     /// The loops, to be ended at shutdown.
@@ -120,6 +125,7 @@ impl Shared {
             builds: Semaphore::new(cores),
             options,
             events: Arc::default(),
+            timing: Timing::default(),
             tasks: TaskTracker::new(),
             loops: Mutex::default(),
         })
@@ -181,7 +187,11 @@ impl Shared {
             match next {
                 Ok(key) => {
                     let pass = Pass { shared: Arc::clone(&self), key };
-                    self.tasks.spawn(async move { pass.shared.look_at(&pass.key).await });
+                    self.tasks.spawn(async move {
+                        let begun = Instant::now();
+                        pass.shared.look_at(&pass.key).await;
+                        pass.shared.timing.passes.note(begun.elapsed());
+                    });
                 }
                 Err(due) => {
                     let due = due.unwrap_or_else(|| Instant::now() + SLOW_TICK);
@@ -284,6 +294,7 @@ impl Shared {
                 }
                 if action == Action::Restart {
                     slot.restarts += 1;
+                    self.timing.restarts.fetch_add(1, Ordering::Relaxed);
                 } else if slot.failed.take().is_some() {
                     (slot.failures, slot.restarts, slot.last_error) = (0, 0, None);
                 }

@@ -1,6 +1,6 @@
 //! What the store keeps: versioned records, their keys, and the sealed bytes they are written as.
 
-pub use crate::fate::{Outcome, Probation, Quarantined, RolledBack};
+pub use crate::fate::{Outcome, Override, Probation, Quarantined, Retention, RolledBack};
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -122,25 +122,6 @@ pub struct Rejected {
     pub error: String,
     /// When, in milliseconds since 1970.
     pub at: u64,
-    /// Unknown fields.
-    #[serde(flatten)]
-    pub other: Other,
-}
-
-/// The API changed or deleted a stream that a file owns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(default)]
-pub struct Override {
-    /// Who did it.
-    pub actor: String,
-    /// When, in milliseconds since 1970.
-    pub at: u64,
-    /// Why, if it was said.
-    pub reason: Option<String>,
-    /// When it ends by itself, in milliseconds since 1970.
-    pub expires_at: Option<u64>,
-    /// Whether the stream was deleted: the record stays so that the file does not bring it back.
-    pub deleted: bool,
     /// Unknown fields.
     #[serde(flatten)]
     pub other: Other,
@@ -282,6 +263,11 @@ impl Desired {
     pub fn in_quarantine(&self) -> Option<&Quarantined> {
         let run = (self.generation, self.run.number);
         self.quarantined.as_ref().filter(|one| (one.generation, one.run) == run)
+    }
+
+    /// The past generations that others may go back to, whatever their age.
+    pub fn spared(&self) -> [Option<u64>; 2] {
+        [self.healthy, self.overridden.as_ref().and_then(|over| over.base)]
     }
 
     /// The probation that goes on.
@@ -489,6 +475,9 @@ pub mod keys {
     pub fn desired(key: &Key) -> String {
         format!("d/{}/{}", key.kind.name(), escape(&key.id))
     }
+
+    /// All revisions.
+    pub const REVISIONS: &str = "r/";
 
     /// All past generations of all keys.
     pub const HISTORY: &str = "h/";

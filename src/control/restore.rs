@@ -21,7 +21,11 @@ enum Then {
 
 /// What a key was as of a revision, by its generations, oldest first.
 fn then(generations: &[Arc<Desired>], revision: u64) -> Then {
-    match generations.iter().rev().find(|one| one.made_in() <= revision) {
+    let found = generations.iter().rposition(|one| one.made_in() <= revision);
+    let next = found.and_then(|found| generations.get(found + 1));
+    match found.and_then(|found| generations.get(found)) {
+        // One that came between them is not kept any more: whether it was there then is unknown.
+        Some(one) if next.is_some_and(|next| next.generation > one.generation + 1) => Then::Forgotten,
         Some(one) => {
             let deleted = one.deleted.or_else(|| (!one.is_present()).then_some(one.revision));
             let gone = deleted.is_some_and(|deleted| deleted <= revision);
@@ -39,6 +43,7 @@ fn submission(past: &Desired) -> Submission {
         format: past.format,
         chilled: past.chilled,
         fingerprint: past.fingerprint.clone(),
+        lints: Vec::new(),
         build: None,
     }
 }
@@ -156,6 +161,8 @@ mod tests {
             assert_eq!(then(&all, revision), expected, "revision {revision}");
         }
         assert_eq!(then(&all[1..], 3), Then::Forgotten);
+        let gap = [Arc::clone(&all[0]), Arc::clone(&all[2])];
+        assert_eq!((then(&gap, 3), then(&gap, 8)), (Then::Forgotten, was(3)));
         assert_eq!(then(&all[1..], 4), was(2));
         // Deleted over the API, in revision 5, from under its file.
         let over = Some(Override { deleted: true, ..Override::default() });

@@ -1,6 +1,8 @@
 //! The control plane of one process: what it is made of, how it starts and how it ends.
 
-pub use crate::write::{BuildOnce, Plan, PlannedChange, Submission, WriteError, WriteOptions, Written};
+pub use crate::write::{
+    BuildOnce, Overriding, Plan, PlannedChange, Submission, WriteError, WriteOptions, Written,
+};
 
 use crate::{
     reconcile::{Options, Shared, stop_guarded, sync_guarded},

@@ -14,6 +14,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Every so many looks, streams that promised nothing are asked for their progress as well.
 const SELDOM: u64 = 30;
 
+/// Every so many looks, the past is pruned.
+const PRUNED: u64 = 3600;
+
 impl Shared {
     /// Looks at all streams until it is dropped.
     pub(crate) async fn supervise(self: Arc<Self>) {
@@ -23,6 +26,12 @@ impl Shared {
             tick.tick().await;
             self.look_at_runs(look % SELDOM == 0);
             self.judge_trials().await;
+            if look % PRUNED == PRUNED / 60 {
+                self.commits
+                    .prune()
+                    .await
+                    .unwrap_or_else(|error| tracing::debug!(%error, "nothing is pruned"));
+            }
         }
     }
 

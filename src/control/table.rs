@@ -305,6 +305,11 @@ impl Table {
         Err(self.due.first().map(|(at, _)| *at))
     }
 
+    /// Keys that wait to be looked at.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
     /// A key has been looked at.
     pub(crate) fn finish(&mut self, key: &Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };

@@ -8,9 +8,55 @@ use crate::{
     status::View,
     store::{StoreError, committer::Sizes, folder::Condition},
 };
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How often something was done, and how long it took altogether.
+#[derive(Debug, Default)]
+pub struct Spent {
+    times: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn note(&self, took: Duration) {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How often, and how long.
+    pub fn seen(&self) -> (u64, Duration) {
+        (self.times.load(Ordering::Relaxed), Duration::from_micros(self.micros.load(Ordering::Relaxed)))
+    }
+}
+
+/// What the control plane spends its time on.
+#[derive(Debug, Default)]
+pub struct Timing {
+    /// Passes of the reconciler over one key.
+    pub passes: Spent,
+    /// Commits of writes, until they are durable.
+    pub commits: Spent,
+    /// Starts after failures.
+    pub restarts: AtomicU64,
+}
 
 impl Service {
+    /// What the control plane spends its time on.
+    pub fn timing(&self) -> &Timing {
+        &self.shared.timing
+    }
+
+    /// Keys that wait for the reconciler.
+    pub fn waiting(&self) -> usize {
+        self.shared.table().waiting()
+    }
+
     /// Whether a spec is what is desired already: it need not be built.
     pub fn is_unchanged(&self, key: &Key, fingerprint: &str) -> bool {
         self.desired(key).is_some_and(|desired| desired.fingerprint == fingerprint)

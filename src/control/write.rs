@@ -40,6 +40,8 @@ pub struct Submission {
     pub chilled: bool,
     /// Of its canonical form, see `record::fingerprint`: equal ones are equal specs.
     pub fingerprint: String,
+    /// What is wrong with it, when it is accepted nevertheless.
+    pub lints: Vec<String>,
     /// Builds it; without one the builder does, from the text.
     pub build: Option<BuildOnce>,
 }
@@ -57,8 +59,19 @@ pub struct WriteOptions {
     pub wait: Option<Duration>,
     /// How long new generations are on probation; without one as the server was told.
     pub probation: Option<Duration>,
+    /// How long a change over a file is to count, and why; without one until the file changes.
+    pub overriding: Option<Overriding>,
     /// Everything but the commit: the answer has the plan.
     pub dry_run: bool,
+}
+
+/// A change over a file that ends by itself.
+#[derive(Debug, Clone)]
+pub struct Overriding {
+    /// When.
+    pub within: Duration,
+    /// Why it is made.
+    pub reason: String,
 }
 
 /// A write that was committed, or had nothing to do.
@@ -96,6 +109,8 @@ pub struct PlannedChange {
     pub before: Option<String>,
     /// The text after it.
     pub after: Option<String>,
+    /// What is wrong with it, though it is accepted.
+    pub lints: Vec<String>,
     /// Why it cannot be built, so that the write would be refused.
     pub error: Option<String>,
 }
@@ -106,6 +121,11 @@ pub enum WriteError {
     /// To be created, but there.
     #[error("{0} already exists")]
     Exists(Key),
+    /// A file owns it, and those who look after the files want to know for how long and why it is to differ.
+    #[error(
+        "{0} comes from {1}: change the file, or say for how long and why this is to count instead: override=2h&reason=…"
+    )]
+    Owned(Key, String),
     /// To be changed, but not there.
     #[error("{0} was not found")]
     NotFound(Key),
@@ -243,7 +263,7 @@ impl Service {
     async fn put_locked(
         &self,
         current: Option<Arc<Desired>>,
-        submission: Submission,
+        mut submission: Submission,
         options: &WriteOptions,
     ) -> Result<Pending, WriteError> {
         check_match(
@@ -251,12 +271,15 @@ impl Service {
             current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation),
         )?;
         let key = submission.key.clone();
+        let lints = std::mem::take(&mut submission.lints);
         let idle = self.is_idle(&key);
         let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
             return Ok(Pending::unchanged(self.revision()));
         };
         let planned = self.build_all(vec![(change, build)], options).await?;
-        self.commit(planned, options).await
+        let mut pending = self.commit(planned, options).await?;
+        pending.plan.changes.iter_mut().for_each(|change| change.lints.clone_from(&lints));
+        Ok(pending)
     }
 
     /// Deletes a key. A file's stream leaves a record behind, so that the file does not bring it back.
@@ -315,6 +338,10 @@ impl Service {
             let table = self.shared.table();
             table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
         };
+        let mut lints: HashMap<Key, Vec<String>> = HashMap::new();
+        for (key, member) in members.iter_mut().filter(|(_, member)| !member.lints.is_empty()) {
+            lints.insert(key.clone(), std::mem::take(&mut member.lints));
+        }
         let (mut changes, mut unchanged) = (Vec::new(), 0);
         for current in existing.into_iter().filter(|current| current.is_present()) {
             match members.get(&current.key()) {
@@ -332,6 +359,9 @@ impl Service {
         let planned = self.build_all(changes, options).await?;
         let mut pending = self.commit(planned, options).await?;
         pending.plan.unchanged = unchanged;
+        for change in &mut pending.plan.changes {
+            change.lints = lints.remove(&change.key).unwrap_or_default();
+        }
         drop(gate);
         Ok(pending.finish(options).await)
     }
@@ -408,9 +438,12 @@ impl Service {
     /// Commits, hands what was built to the reconciler and wakes it.
     pub(crate) async fn commit(
         &self,
-        planned: Vec<Planned>,
+        mut planned: Vec<Planned>,
         options: &WriteOptions,
     ) -> Result<Pending, WriteError> {
+        for planned in &mut planned {
+            self.claim(&mut planned.change, options)?;
+        }
         if planned.is_empty() || options.dry_run {
             let changes = planned.iter().map(|planned| self.foresee(planned)).collect();
             let plan = Plan { changes, unchanged: 0 };
@@ -428,7 +461,9 @@ impl Service {
             changes.push(change);
         }
         self.ends_stored(&changes).await;
+        let begun = Instant::now();
         let committed = self.shared.commits.commit(changes, Some(options.origin.clone())).await?;
+        self.shared.timing.commits.note(begun.elapsed());
         self.shared.tell_changes(&committed);
         let Committed { commit, revision, records } = committed;
         let barrier = Barrier::new(records.len());
@@ -469,6 +504,7 @@ impl Service {
             restart,
             before: before.map(|before| before.text.clone()),
             after: after.map(|after| after.text.clone()),
+            lints: Vec::new(),
             error: planned.failure.as_ref().map(ToString::to_string),
             key,
         }

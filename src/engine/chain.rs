@@ -60,6 +60,7 @@ impl Chain {
                 step.processor.rewrite(batch, out);
             });
             step.end(began, frame.len(), frame.messages());
+            at.passed(number, frame.messages());
             if frame.is_empty() {
                 return self.steps.len();
             }
@@ -85,6 +86,7 @@ impl Chain {
                 }
                 let began = step.begin(batch.len(), 1);
                 let made = step.processor.process(batch).await?;
+                made.iter().for_each(|batch| at.passed(number, batch));
                 match made.as_slice() {
                     [one] => step.end(began, 1, one),
                     many => step.end(began, many.len(), many.iter().flatten()),

@@ -16,6 +16,7 @@ mod processed;
 mod resources;
 mod shop;
 mod stream;
+pub mod taps;
 mod traced;
 
 pub use builder::Engine;

@@ -2,6 +2,7 @@
 //!
 //! The file is mapped into memory: a mark costs a few stores, and stays where it is when the process dies.
 
+use crate::taps::{Point, Taps};
 use std::{
     cell::RefCell,
     fs::{self, File, OpenOptions},
@@ -14,6 +15,7 @@ use std::{
     },
 };
 use vm_memory::{Bytes as _, FileOffset, MmapRegion, VolatileMemory as _};
+use weir_bloblang::Message;
 
 /// Threads that can be marked; others go without.
 const PLACES: usize = 256;
@@ -180,12 +182,25 @@ pub(crate) async fn marked<T>(mark: Option<Mark>, task: &'static str, work: impl
 pub(crate) struct Turn {
     step: AtomicUsize,
     marked: bool,
+    taps: Option<Arc<Taps>>,
 }
 
 impl Turn {
     /// Nobody's turn yet.
     pub(crate) fn new(marked: bool) -> Self {
-        Self { step: AtomicUsize::new(usize::MAX), marked }
+        Self { step: AtomicUsize::new(usize::MAX), marked, taps: None }
+    }
+
+    /// As `new`, where who looks on is shown what comes out of each step.
+    pub(crate) fn tapped(marked: bool, taps: Arc<Taps>) -> Self {
+        Self { taps: Some(taps), ..Self::new(marked) }
+    }
+
+    /// Messages come out of a step.
+    pub(crate) fn passed(&self, step: usize, messages: &[Message]) {
+        if let Some(taps) = &self.taps {
+            taps.pass(Point::Processor(step), messages);
+        }
     }
 
     pub(crate) fn set(&self, step: usize) {

@@ -4,6 +4,7 @@ use crate::{
     chain::Chain,
     marks::{Mark, Turn, marked},
     processed::Passage,
+    taps::{Point, Taps},
 };
 use futures_util::FutureExt;
 use std::{
@@ -61,6 +62,7 @@ pub struct Running {
     environment: Environment,
     output: Arc<dyn Output>,
     view: View,
+    taps: Arc<Taps>,
     started: Instant,
     end: watch::Receiver<Option<(End, Duration)>>,
     supervisor: tokio::task::AbortHandle,
@@ -90,7 +92,7 @@ impl Stream {
     /// Runs it on `runtime`.
     pub fn start(self, runtime: &Handle) -> Running {
         let Self { environment, input, buffer, chain, threads, output, view, mark } = self;
-        let started = Instant::now();
+        let (started, taps) = (Instant::now(), Arc::<Taps>::default());
         let (told, end) = watch::channel(None);
         let mut tasks: JoinSet<()> = JoinSet::new();
         let (to_output, for_output) = mpsc::channel(READY);
@@ -103,6 +105,7 @@ impl Stream {
                 working: RwLock::new(()),
                 chain: Arc::clone(&chain),
                 writes_out: output.takes_content(),
+                taps: Arc::clone(&taps),
             });
             for _ in 0..threads {
                 let (pipeline, to_output, mark) = (Arc::clone(&pipeline), to_output.clone(), mark.clone());
@@ -112,15 +115,24 @@ impl Stream {
         };
         match buffer {
             None => {
-                tasks.spawn_on(placed(mark.clone(), "input", read(input, to_pipeline)), runtime);
+                tasks.spawn_on(
+                    placed(mark.clone(), "input", read(input, to_pipeline, Arc::clone(&taps))),
+                    runtime,
+                );
             }
             Some(buffer) => {
-                tasks.spawn_on(placed(mark.clone(), "input", fill(input, Arc::clone(&buffer))), runtime);
+                tasks.spawn_on(
+                    placed(mark.clone(), "input", fill(input, Arc::clone(&buffer), Arc::clone(&taps))),
+                    runtime,
+                );
                 let emptied = empty(buffer, to_pipeline, environment.hard_stop.clone());
                 tasks.spawn_on(placed(mark.clone(), "buffer", emptied), runtime);
             }
         }
-        tasks.spawn_on(placed(mark, "output", write(Arc::clone(&output), for_output)), runtime);
+        tasks.spawn_on(
+            placed(mark, "output", write(Arc::clone(&output), for_output, Arc::clone(&taps))),
+            runtime,
+        );
         let supervised = supervise(tasks, chain, environment.clone());
         let supervisor = runtime
             .spawn(async move {
@@ -128,7 +140,7 @@ impl Stream {
                 told.send_replace(Some((how, started.elapsed())));
             })
             .abort_handle();
-        Running { environment, output, view, started, end, supervisor }
+        Running { environment, output, view, taps, started, end, supervisor }
     }
 }
 
@@ -136,6 +148,11 @@ impl Running {
     /// What can be seen of it.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Where its messages can be looked at.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// How long it has run, or did run.
@@ -228,9 +245,12 @@ async fn placed(mark: Option<Mark>, place: &'static str, task: impl Future<Outpu
     }
 }
 
-async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Item>) {
+async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Item>, taps: Arc<Taps>) {
     loop {
         let next = input.next().await;
+        if let Next::Frame(frame) = &next {
+            taps.pass(Point::Input, frame.messages());
+        }
         if matches!(next, Next::End) || to.send(Box::new(next)).await.is_err() {
             break;
         }
@@ -240,10 +260,13 @@ async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Item>) {
     input.close().await;
 }
 
-async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>) {
+async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>, taps: Arc<Taps>) {
     loop {
         match input.next().await {
-            Next::Frame(frame) => buffer.push(frame).await,
+            Next::Frame(frame) => {
+                taps.pass(Point::Input, frame.messages());
+                buffer.push(frame).await;
+            }
             Next::Flush => {}
             Next::End => break,
         }
@@ -265,7 +288,7 @@ async fn empty(buffer: Arc<dyn Buffer>, to: mpsc::Sender<Item>, hard_stop: Cance
     }
 }
 
-async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
+async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>, taps: Arc<Taps>) {
     let first = {
         // Connecting starts at once and never holds back a frame, for outputs wait by themselves.
         let connected = output.connect();
@@ -291,7 +314,9 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>) {
                         other => after = Some(Box::new(other)),
                     }
                 }
-                output.send(Frame::gather(ready)).await;
+                let frame = Frame::gather(ready);
+                taps.pass(Point::Output, frame.messages());
+                output.send(frame).await;
             }
             Next::Flush => output.flush().await,
             Next::End => break,
@@ -326,11 +351,12 @@ struct Pipeline {
     chain: Arc<Chain>,
     /// Whether the output wants nothing but content.
     writes_out: bool,
+    taps: Arc<Taps>,
 }
 
 impl Pipeline {
     async fn work(&self, to: mpsc::Sender<Item>, mark: Option<Mark>) {
-        let at = Turn::new(mark.is_some());
+        let at = Turn::tapped(mark.is_some(), Arc::clone(&self.taps));
         let work = marked(mark, "pipeline", self.work_frames(to, &at));
         if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
             let component = self.chain.component(at.step());

@@ -21,6 +21,7 @@ use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Co
 use weir_engine::{
     BuiltResource, End, Engine, Stream, View,
     marks::{Mark, Marks},
+    taps::Taps,
 };
 
 /// Looks variables up: the environment, and what files put over it.
@@ -59,6 +60,11 @@ impl Runtime {
     /// The engine.
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    /// Where the streams run.
+    pub(crate) fn data(&self) -> &Handle {
+        &self.0.data
     }
 
     /// Builds a stream from its text as parsed, variables expanded.
@@ -208,6 +214,11 @@ impl RunningStream {
     /// What can be seen of it.
     pub(crate) fn view(&self) -> &View {
         self.0.view()
+    }
+
+    /// Where its messages can be looked at.
+    pub(crate) fn taps(&self) -> &Taps {
+        self.0.taps()
     }
 
     /// How long it has run, or did run.

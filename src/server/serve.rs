@@ -27,6 +27,7 @@ use weir_config::{
 };
 use weir_control::{
     Options,
+    record::Retention,
     service::Service,
     store::{
         committer::{Committer, Loaded},
@@ -67,6 +68,12 @@ pub(crate) struct Parts {
     pub(crate) watch: bool,
     /// How long new generations are on probation.
     pub(crate) probation: Duration,
+    /// Whether messages of streams may be looked at.
+    pub(crate) tap: bool,
+    /// Whether the API changes streams of files only for a time and with a reason.
+    pub(crate) strict_files: bool,
+    /// How much of the past is kept.
+    pub(crate) retention: Retention,
     /// Whether streams that the process dies of are kept from running.
     pub(crate) quarantine: bool,
     /// Whether the control routes are served.
@@ -191,7 +198,7 @@ fn workers() -> usize {
 }
 
 /// Opens the state folder; blocks.
-fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
+fn open(state: Option<&Path>, retention: Retention) -> Result<(Committer, Loaded), String> {
     let opened = if let Some(path) = state {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         folder::open(path, &disk).map_err(|error| error.to_string())?
@@ -202,7 +209,7 @@ fn open(state: Option<&Path>) -> Result<(Committer, Loaded), String> {
     for condition in &opened.conditions {
         tracing::warn!("{}: {}", condition.kind, condition.message);
     }
-    Committer::start(opened).map_err(|error| format!("the committer cannot start: {error}"))
+    Committer::start(opened, retention).map_err(|error| format!("the committer cannot start: {error}"))
 }
 
 /// Lets this process open as many files as the system grants: ten thousand streams need more than the usual 1,024.
@@ -241,7 +248,7 @@ pub(crate) fn run(parts: &Parts) -> Result<(), String> {
         .thread_keep_alive(SPARE_THREADS)
         .build()
         .map_err(threads)?;
-    let (committer, loaded) = open(parts.state.as_deref())?;
+    let (committer, loaded) = open(parts.state.as_deref(), parts.retention)?;
     let ended = control.block_on(until_signal(
         parts,
         settings,
@@ -286,14 +293,24 @@ async fn until_signal(
     let runtime =
         Runtime::new(Arc::clone(&engine), host.clone(), Arc::clone(&parts.lookup), data.clone(), marks);
     let timeout = parts.config.shutdown_timeout.0;
-    let options = Options { stop_timeout: timeout, probation: parts.probation, ..Options::default() };
+    let options = Options {
+        stop_timeout: timeout,
+        probation: parts.probation,
+        strict_files: parts.strict_files,
+        ..Options::default()
+    };
     let service = Arc::new(Service::new(Arc::new(runtime.clone()), committer.commits(), loaded, options));
     let flight = parts.state.as_deref().map(Flight::new);
     if let Some(flight) = flight.clone() {
         tokio::spawn(flight.keep(service.events()));
     }
-    let streams =
-        Streams { service: Arc::clone(&service), runtime, lookup: Arc::clone(&parts.lookup), flight };
+    let streams = Streams {
+        service: Arc::clone(&service),
+        runtime,
+        lookup: Arc::clone(&parts.lookup),
+        flight,
+        tap: parts.tap,
+    };
     if let Some(watch) = &mut watch {
         watch.judge(&service).await.unwrap_or_else(|error| tracing::error!("{error}"));
     }
@@ -309,6 +326,8 @@ async fn until_signal(
         .into_iter()
         .map(|(socket, face)| serve(Arc::clone(&app), face, socket, tls.clone(), &Handle::current()));
     let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
+    let kept = Arc::clone(&service);
+    tokio::spawn(async move { kept.end_overrides().await });
     let watching = async {
         if parts.watch {
             watch_files(&watched, resources, files).await;

@@ -254,6 +254,100 @@ fn a_stream_that_sends_less_than_it_promised_is_stalled_or_started_again() {
 }
 
 #[test]
+fn what_the_api_says_over_a_file_is_drift_and_ends_by_itself_or_when_it_is_reverted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("streams")).unwrap();
+    let file = idle_stream("file").replace("interval: 1h", "interval: ${TIME:1h}");
+    std::fs::write(folder.path().join("streams/a.yaml"), &file).unwrap();
+    let args = ["--watcher", "--files=strict", "streams"].map(str::to_owned).to_vec();
+    let server = Server::inside(folder, Setup { args, ..Setup::default() });
+    eventually("it runs", PATIENCE, || server.is_active("a").then_some(()));
+    let secret = |word: &str| {
+        idle_stream(word).replace("drop: {}", "http_client: { url: 'http://u:hunter2hunter2@h/' }")
+    };
+    let refused = server.send("PUT", "/streams/a", Some(&idle_stream("api")));
+    assert_eq!((refused.status, refused.text().contains("override=2h")), (409, true), "{}", refused.text());
+    server.done("PUT", "/streams/a?override=1h&reason=a+test", &secret("api"));
+    let drift = server.get("/drift").json();
+    assert_eq!((&drift[0]["id"], &drift[0]["override"]["reason"]), (&json!("a"), &json!("a test")));
+    let diff = drift[0]["diff"].as_str().unwrap();
+    assert!(diff.contains("\n+    mapping: root = \"api\"\n") && !diff.contains("hunter2"), "{diff}");
+    assert!(!server.get("/streams/a/diff").text().contains("hunter2"));
+    assert_eq!(server.get("/streams/a/status").json()["conditions"][0]["type"], "Drifted");
+    server.done("POST", "/streams/a/revert", "");
+    assert_eq!((mark(&server, "a"), server.get("/drift").json()), ("file".to_owned(), json!([])));
+    server.done("DELETE", "/streams/a?override=2s&reason=gone", "");
+    assert_eq!(server.get("/streams/a").status, 404);
+    eventually("its time is over", PATIENCE, || server.is_active("a").then_some(()));
+    assert_eq!(mark(&server, "a"), "file");
+    assert_eq!(server.get("/revisions?limit=1").json()[0]["verb"], "REVERT");
+    let metrics = server.get("/metrics").text();
+    for series in [
+        "weir_streams_in_phase{phase=\"Running\"} 1",
+        "weir_reconcile_seconds_count",
+        "weir_commit_seconds_sum",
+        "weir_restarts_total 0",
+    ] {
+        assert!(metrics.contains(series), "{series}: {metrics}");
+    }
+}
+
+#[test]
+fn a_tap_shows_messages_as_they_pass() {
+    let server = Server::with(Setup { args: vec!["--tap".into()], ..Setup::default() });
+    let stream = ENDLESS.replace("root = counter()", "'root = {\"user\": \"ann\", \"n\": counter()}'").replace(
+        "output:",
+        "pipeline: { processors: [ mapping: 'root = this\nroot.seen = true' , mapping: 'root = this.n' ] }\noutput:",
+    );
+    server.done("POST", "/streams/a", &stream);
+    for (at, part) in [
+        ("input", "\\\"user\\\":\\\"***\\\""),
+        ("pipeline.processors.0", "\\\"seen\\\":true"),
+        ("output", "\"content\":\""),
+    ] {
+        let redact = if at == "output" { "" } else { "&redact=user" };
+        let told = server.get(&format!("/streams/a/tap?at={at}&limit=2&for=10s{redact}")).text();
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("data: ")).collect();
+        assert!(lines.len() == 2 && lines[0].contains(part) && !told.contains("ann"), "{at}: {told}");
+    }
+    assert_eq!(server.get("/streams/a/tap?at=nowhere").status, 400);
+    assert_eq!(server.get("/streams/b/tap").status, 404);
+    server.done("POST", "/streams/a/pause", "");
+    assert_eq!(server.get("/streams/a/tap").status, 409);
+    assert_eq!(Server::start().get("/streams/a/tap").status, 403);
+}
+
+#[test]
+fn a_plan_of_one_stream_shows_what_becomes_of_its_data() {
+    let server = Server::start();
+    let with = |mapping: &str| {
+        ENDLESS.replace("output:", &format!("pipeline:\n  processors:\n    - mapping: '{mapping}'\noutput:"))
+    };
+    server.done("POST", "/streams/a", &with("root = this"));
+    let plan = |mapping: &str, more: &str| {
+        let spec = with(mapping).replace('\n', "\n  ");
+        let body = format!("spec:\n  {spec}\n{more}");
+        server.done("POST", "/streams/a/plan?sample=3&for=10s", &body).json()
+    };
+    let given = "messages: [ { content: '1' }, { content: '2' }, { content: '3' }, { content: '4' } ]";
+    let mapping = "root = match this { 1 => 1, 2 => 20, 3 => deleted(), _ => throw(\"no\") }";
+    let told = plan(mapping, given);
+    assert_eq!(told["changes"][0]["action"], "update", "{told}");
+    let data = &told["data"];
+    assert_eq!(
+        (&data["messages"], &data["same"], &data["dropped"]),
+        (&json!(4), &json!(1), &json!([2])),
+        "{data}"
+    );
+    let diff = data["changed"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("\n-2\n+20\n"), "{diff}");
+    assert_eq!(data["newly_failing"][0]["index"], 3);
+    let sampled = plan("root = \"x\"", "");
+    assert_eq!(sampled["data"]["changed"].as_array().unwrap().len(), 3, "{sampled}");
+    assert_eq!(server.get("/streams/a/history").json().as_array().unwrap().len(), 1, "nothing is changed");
+}
+
+#[test]
 fn what_is_wrong_with_a_request_is_said_in_json() {
     let server = Server::start();
     server.done("POST", "/streams/a", ENDLESS);
@@ -277,6 +371,10 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("DELETE", "/streams/a?wait=forever", 400, "'wait'"),
         ("GET", "/events?since=x", 400, "'since'"),
         ("DELETE", "/streams/a?probation=soon", 400, "'probation'"),
+        ("POST", "/streams/a/plan", 400, "no spec"),
+        ("POST", "/streams/a/revert", 400, "nothing to revert"),
+        ("GET", "/drift?limit=0", 400, "'limit'"),
+        ("DELETE", "/streams/a?override=1h", 400, "'reason'"),
         ("GET", "/resources/nonesuch", 404, "nonesuch"),
         ("GET", "/resources/cache/x", 404, "cache 'x'"),
         ("DELETE", "/resources/cache/x", 404, "cache 'x'"),

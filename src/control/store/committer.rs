@@ -6,7 +6,7 @@ use super::{
     journal::Journal,
     staged::Staged,
 };
-use crate::record::{self, Desired, Grave, Key, Meta, Outcome, StoredCheckpoint};
+use crate::record::{self, Desired, Grave, Key, Meta, Outcome, Retention, StoredCheckpoint};
 use serde::Serialize;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,10 +20,6 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING: usize = 1024;
 /// Requests written together.
 const GROUP: usize = 256;
-/// Past generations kept of each key.
-pub const GENERATIONS_KEPT: u64 = 20;
-/// Revisions kept.
-pub const REVISIONS_KEPT: u64 = 1000;
 /// Deleted keys whose generations are remembered.
 pub const GRAVES_KEPT: usize = 20_000;
 
@@ -127,6 +123,8 @@ enum Request {
         prefix: String,
         answer: oneshot::Sender<Result<Records, StoreError>>,
     },
+    /// Forgets what is too old to be kept.
+    Prune,
     Get {
         keys: Vec<String>,
         answer: oneshot::Sender<Result<Vec<Vec<u8>>, StoreError>>,
@@ -188,10 +186,10 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the thread over an opened store.
-    pub fn start(mut opened: Opened) -> std::io::Result<(Self, Loaded)> {
+    pub fn start(mut opened: Opened, retention: Retention) -> std::io::Result<(Self, Loaded)> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let records = std::mem::take(&mut opened.records);
-        let (writer, loaded) = Writer::new(opened, records);
+        let (writer, loaded) = Writer::new(opened, records, retention);
         let commits = Commits { way: Way::Thread(sender), shown: Arc::clone(&writer.shown) };
         let thread =
             std::thread::Builder::new().name("weir-committer".into()).spawn(move || writer.run(receiver))?;
@@ -200,16 +198,16 @@ impl Committer {
 
     /// Commits to memory, without a thread.
     pub fn in_memory() -> Commits {
-        let (writer, _) = Writer::new(Opened::in_memory(), Records::new());
+        let (writer, _) = Writer::new(Opened::in_memory(), Records::new(), Retention::default());
         let shown = Arc::clone(&writer.shown);
         Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }
     }
 
     /// Commits to memory that begins with these records, as a start on a store does.
     #[cfg(test)]
-    pub(crate) fn over(records: &Records) -> (Commits, Loaded) {
+    pub(crate) fn over(records: &Records, retention: Retention) -> (Commits, Loaded) {
         let store = Box::new(super::memory::MemoryStore::with(records.clone()));
-        let (writer, loaded) = Writer::new(Opened { store, ..Opened::in_memory() }, records.clone());
+        let (writer, loaded) = Writer::new(Opened { store, ..Opened::in_memory() }, records.clone(), retention);
         let shown = Arc::clone(&writer.shown);
         (Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }, loaded)
     }
@@ -288,6 +286,11 @@ impl Commits {
         writer.lock().unwrap_or_else(PoisonError::into_inner).store.scan("").unwrap_or_default()
     }
 
+    /// Has what is too old forgotten; that is not waited for.
+    pub async fn prune(&self) -> Result<(), StoreError> {
+        self.ask(Request::Prune).await
+    }
+
     /// What a person should know about the store.
     pub fn conditions(&self) -> Vec<Condition> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).conditions.clone()
@@ -310,13 +313,14 @@ pub(super) struct Writer {
     /// The graves by the revision that dug them: the oldest are forgotten first.
     pub(super) order: BTreeSet<(u64, Key)>,
     meta: Meta,
+    pub(super) retention: Retention,
     shown: Arc<Mutex<Shown>>,
 }
 
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 impl Writer {
-    fn new(opened: Opened, records: Records) -> (Self, Loaded) {
+    fn new(opened: Opened, records: Records, retention: Retention) -> (Self, Loaded) {
         let mut loaded = Loaded { meta: meta(&records), ..Loaded::default() };
         let (mut live, mut graves, mut order) = (HashMap::new(), HashMap::new(), BTreeSet::new());
         for (key, value) in records {
@@ -351,7 +355,8 @@ impl Writer {
         }));
         let shown = Arc::new(Mutex::new(Shown { conditions, sizes: Sizes::default() }));
         let (store, journal, meta) = (opened.store, opened.journal, loaded.meta);
-        let writer = Self { store, journal, refused, _lock: opened.lock, live, graves, order, meta, shown };
+        let writer =
+            Self { store, journal, refused, _lock: opened.lock, live, graves, order, meta, retention, shown };
         writer.show(|_| {});
         (writer, loaded)
     }
@@ -409,6 +414,11 @@ impl Writer {
                         let _sent = answer.send(written.and(prepared));
                     }));
                 }
+                Request::Prune if self.refused.is_some() => {}
+                Request::Prune => match self.prune(&mut staged) {
+                    Ok(()) => {}
+                    Err(error) => tracing::warn!(%error, "the past is not pruned"),
+                },
                 Request::Scan { prefix, answer } => scans.push((prefix, answer)),
                 Request::Get { keys, answer } => gets.push((keys, answer)),
                 Request::Close => close = true,

@@ -6,6 +6,7 @@ pub mod folder;
 mod frame;
 mod journal;
 mod memory;
+mod prune;
 mod sled;
 mod staged;
 pub mod state;

@@ -2,11 +2,11 @@
 
 use super::{
     Batch, Op, StoreError,
-    committer::{Change, Committed, GENERATIONS_KEPT, GRAVES_KEPT, ITSELF, Origin, REVISIONS_KEPT, Writer},
+    committer::{Change, Committed, GRAVES_KEPT, ITSELF, Origin, Writer},
 };
 use crate::record::{
     self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, Outcome, Override, Owner,
-    Quarantined, RecordError, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
+    Quarantined, RecordError, Retention, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -80,8 +80,8 @@ impl Writer {
                 other,
             };
             ops.push(Op::Put(keys::revision(revision), record::seal(&entry)?));
-            if revision > REVISIONS_KEPT {
-                ops.push(Op::Delete(keys::revision(revision - REVISIONS_KEPT)));
+            if let Some(oldest) = revision.checked_sub(self.retention.revisions) {
+                ops.push(Op::Delete(keys::revision(oldest)));
             }
         }
         staged.push(Meta { version: MAJOR, commit, revision }, ops)?;
@@ -113,7 +113,7 @@ impl Writer {
                     staged.graves.insert(key.clone(), None);
                 }
                 if let Some(before) = &before {
-                    ops.extend(outlived(before, &next));
+                    ops.extend(outlived(before, &next, self.retention));
                 }
                 next.revision = revision;
                 (key, before, Some(next))
@@ -142,7 +142,7 @@ impl Writer {
                     (Outcome::Failed(reason), Some(healthy)) => {
                         ops.push(past(&judged, None)?);
                         let next = put_back(judged, healthy, reason, made);
-                        ops.extend(outlived(&before, &next));
+                        ops.extend(outlived(&before, &next, self.retention));
                         (key, Some(before), Some(Desired { revision, ..next }))
                     }
                     _ => (key, Some(before), Some(judged)),
@@ -226,12 +226,17 @@ impl Writer {
         if ops.is_empty() {
             return Ok(());
         }
-        let Meta { commit, revision, .. } = staged.meta;
-        Ok(staged.push(Meta { version: MAJOR, commit: commit + 1, revision }, ops)?)
+        Ok(staged.push_ops(ops)?)
     }
 }
 
 impl Staged {
+    /// Adds changes that are no revision.
+    pub(super) fn push_ops(&mut self, ops: Vec<Op>) -> Result<(), RecordError> {
+        let Meta { commit, revision, .. } = self.meta;
+        self.push(Meta { version: MAJOR, commit: commit + 1, revision }, ops)
+    }
+
     fn push(&mut self, meta: Meta, mut ops: Vec<Op>) -> Result<(), RecordError> {
         ops.push(Op::Put(keys::META.into(), record::seal(&meta)?));
         self.batches.push(Batch { commit: meta.commit, ops });
@@ -245,13 +250,14 @@ fn made(origin: &Origin, revision: u64, time: u64) -> Made {
     Made { revision, time, actor, verb, note, other: record::Other::new() }
 }
 
-/// The removal of generations that are too old to be kept; never of the last healthy one.
-fn outlived(before: &Desired, next: &Desired) -> impl Iterator<Item = Op> {
-    let (key, healthy) = (next.key(), next.healthy);
-    let oldest = before.generation.checked_sub(GENERATIONS_KEPT).filter(|oldest| *oldest > 0);
+/// The removal of generations that are too many; never of one that others may go back to.
+fn outlived(before: &Desired, next: &Desired, retention: Retention) -> impl Iterator<Item = Op> {
+    let (key, spared) = (next.key(), next.spared());
+    let oldest = before.generation.checked_sub(retention.generations).filter(|oldest| *oldest > 0);
     // One that was kept for being healthy goes with the next that is.
-    let spared = before.healthy.filter(|spared| oldest.is_some_and(|oldest| *spared < oldest));
-    let gone = oldest.into_iter().chain(spared).filter(move |one| Some(*one) != healthy);
+    let before =
+        before.spared().into_iter().flatten().filter(move |one| oldest.is_some_and(|oldest| *one < oldest));
+    let gone = oldest.into_iter().chain(before).filter(move |one| !spared.contains(&Some(*one)));
     gone.map(move |generation| Op::Delete(keys::history(&key, generation)))
 }
 
@@ -262,6 +268,7 @@ fn put_back(failed: Desired, healthy: Desired, reason: String, made: Option<Made
         actor: ITSELF.into(),
         at: record::now(),
         reason: Some(format!("generation {from} failed its probation: {reason}")),
+        base: failed.overridden.as_ref().map_or(Some(from), |over| over.base),
         ..Override::default()
     });
     Desired {

@@ -190,6 +190,7 @@ pub(super) fn spec_of(kind: Kind, id: &str, text: &str) -> Submission {
         format,
         chilled: false,
         fingerprint,
+        lints: Vec::new(),
         build: None,
     }
 }

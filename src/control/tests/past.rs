@@ -89,6 +89,24 @@ async fn a_revision_is_restored_whole_in_one_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_old_or_too_much_is_forgotten_but_not_what_others_may_go_back_to() {
+    let (_world, service) = fresh().await;
+    let key = Key::stream("a");
+    for text in ["one", "two", "three", "four"] {
+        service.put_resource(spec("a", text), &asked()).await.unwrap();
+    }
+    let Loaded { meta, .. } = super::reconcile::loaded(&service.shared.commits).await;
+    let records = service.shared.commits.scan(String::new()).await.unwrap();
+    let retention = crate::record::Retention { generations: 1, revisions: 2, age: 0 };
+    let commits = Committer::over(&records, retention).0;
+    commits.prune().await.unwrap();
+    let kept = |prefix: &str| commits.scan(prefix.to_owned());
+    assert_eq!((kept("h/").await.unwrap().len(), kept("r/").await.unwrap().len()), (1, 2));
+    assert!(kept("h/").await.unwrap().contains_key(&crate::record::keys::history(&key, 3)));
+    assert_eq!(meta.revision, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_builds_first_and_what_cannot_be_built_runs_on() {
     let (world, service) = fresh().await;
     let (key, cache) = (Key::stream("a"), spec_of(Kind::Cache, "c", "m"));

@@ -254,7 +254,7 @@ impl Simulation {
     fn run(mut self) {
         let mut records = Records::new();
         for last in (0..self.random.random_range(1..4)).rev() {
-            let (commits, loaded) = Committer::over(&records);
+            let (commits, loaded) = Committer::over(&records, crate::record::Retention::default());
             let life = Arc::new(Life {
                 random: Mutex::new(self.part()),
                 calm: AtomicBool::new(false),

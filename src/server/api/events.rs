@@ -81,6 +81,15 @@ async fn follow(events: Arc<Events>, mut at: u64, to: mpsc::Sender<Bytes>) {
     }
 }
 
+/// An answer of server-sent events.
+pub(super) fn server_sent(pieces: mpsc::Receiver<Bytes>) -> Response {
+    let mut response = Response::new(StatusCode::OK, "");
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.body = Body::Stream(pieces);
+    response
+}
+
 impl Streams {
     /// `GET /events`
     pub(super) fn events(&self, request: &Request) -> Result<Response, Response> {
@@ -105,10 +114,6 @@ impl Streams {
         };
         let (to, pieces) = mpsc::channel(PIECES);
         tokio::spawn(follow(events, at, to));
-        let mut response = Response::new(StatusCode::OK, "");
-        response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        response.body = Body::Stream(pieces);
-        Ok(response)
+        Ok(server_sent(pieces))
     }
 }

@@ -11,10 +11,13 @@ mod query;
 mod resources;
 mod routes;
 mod run;
+mod scrub;
 mod service;
 mod status;
 mod streams;
 mod submit;
+mod tap;
+mod trial;
 mod whole;
 mod write;
 
@@ -81,6 +84,8 @@ pub(crate) struct Streams {
     pub(crate) lookup: Lookup,
     /// What happened to each stream lately, if that is kept.
     pub(crate) flight: Option<Flight>,
+    /// Whether messages may be looked at.
+    pub(crate) tap: bool,
 }
 
 /// What the server serves.
@@ -195,6 +200,8 @@ impl Streams {
     ) -> Result<Response, Response> {
         match endpoint {
             Endpoint::StreamStatus => self.status(name(0), request).await,
+            Endpoint::StreamTap => self.tap(name(0), request),
+            Endpoint::StreamPlan => self.trial(name(0), request).await,
             Endpoint::StreamHistory => self.history(name(0), request).await,
             Endpoint::StreamDiff => self.difference(name(0), request).await,
             Endpoint::StreamRollback => self.roll_back(name(0), request).await,
@@ -205,6 +212,8 @@ impl Streams {
             Endpoint::StreamRestart => {
                 self.run_state(name(0), ("RESTART", Wanted::Running, true), request).await
             }
+            Endpoint::StreamRevert => self.revert(name(0), request).await,
+            Endpoint::Drift => self.drift(request).await,
             Endpoint::Plan => self.plan(request).await,
             Endpoint::Revisions => self.revisions(request).await,
             Endpoint::Revision => self.revision(name(0), request).await,

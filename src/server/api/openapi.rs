@@ -31,8 +31,18 @@ fn get(
 }
 
 /// What every write takes.
-const WRITE: &[&str] =
-    &["dry_run", "note", "timeout", "wait", "wait_timeout", "probation", "chilled", "if-match"];
+const WRITE: &[&str] = &[
+    "dry_run",
+    "note",
+    "timeout",
+    "wait",
+    "wait_timeout",
+    "probation",
+    "override",
+    "reason",
+    "chilled",
+    "if-match",
+];
 /// What every write may be answered with.
 const WRITTEN: &[u16] = &[202, 400, 409, 412, 507];
 
@@ -51,7 +61,8 @@ fn check(summary: &'static str) -> Operation {
 }
 
 const PAGE: &[&str] = &["before", "limit"];
-const RUN: &[&str] = &["dry_run", "note", "timeout", "wait", "wait_timeout", "probation", "if-match"];
+const RUN: &[&str] =
+    &["dry_run", "note", "timeout", "wait", "wait_timeout", "probation", "override", "reason", "if-match"];
 
 #[rustfmt::skip]
 fn operations(endpoint: Endpoint) -> Vec<Operation> {
@@ -78,7 +89,15 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
             with(RUN, write(Method::DELETE, "Removes a stream.", None)),
         ],
         Endpoint::StreamStats => vec![get("A stream's metrics.", &[], Some("Anything"))],
-        Endpoint::StreamStatus => vec![get("Where a stream is, and why.", &[], Some("Status"))],
+        Endpoint::StreamStatus => vec![get("Where a stream is, and why; with its flight record.", &["record"], Some("Status"))],
+        Endpoint::StreamTap => vec![Operation {
+            further: &[400, 409, 429],
+            ..get("Messages as they pass, as server-sent events.", &["at", "max", "for", "redact"], Some("Anything"))
+        }],
+        Endpoint::StreamPlan => vec![Operation {
+            answer: Some("Plan"),
+            ..with(&["sample", "for", "chilled"], write(Method::POST, "What a spec would change, in the data too.", Some("Trial")))
+        }],
         Endpoint::StreamHistory => vec![get("The generations that are kept, newest first.", PAGE, Some("History"))],
         Endpoint::StreamDiff => vec![get("What differs between two generations.", &["from", "to"], None)],
         Endpoint::StreamRollback => vec![with(
@@ -87,6 +106,8 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
         )],
         Endpoint::StreamPause => vec![with(RUN, write(Method::POST, "Stops a stream; it keeps its position.", None))],
         Endpoint::StreamResume => vec![with(RUN, write(Method::POST, "Lets a stream run on.", None))],
+        Endpoint::StreamRevert => vec![with(RUN, write(Method::POST, "What the stream's file says counts again.", None))],
+        Endpoint::Drift => vec![get("The streams that differ from their files.", PAGE, Some("Drift"))],
         Endpoint::StreamRestart => vec![with(RUN, write(Method::POST, "Builds a stream anew and runs it again.", None))],
         Endpoint::Plan => vec![Operation {
             answer: Some("Plan"),
@@ -134,6 +155,14 @@ fn parameter(name: &str) -> Value {
         "wait" => ("query", json!({ "enum": ["applied", "none"], "default": "applied" }), "Whether the answer waits until it is applied."),
         "wait_timeout" => ("query", duration, "How long the answer waits."),
         "probation" => ("query", duration, "Rolls back what does not run well for so long."),
+        "override" => ("query", duration, "How long a change over a file counts; needs a reason."),
+        "reason" => ("query", json!({ "type": "string", "maxLength": 1000 }), "Why a change is made over a file."),
+        "record" => ("query", flag, "Adds what happened to the stream lately."),
+        "at" => ("query", json!({ "type": "string", "default": "output", "examples": ["input", "pipeline.processors.0"] }), "Where to look."),
+        "max" => return json!({ "name": "limit", "in": "query", "schema": number, "description": "How many messages." }),
+        "for" => ("query", json!({ "type": "string", "examples": ["1s"] }), "How long to look."),
+        "redact" => ("query", json!({ "type": "string" }), "Fields whose values are not shown, with commas between."),
+        "sample" => ("query", number, "How many messages to look at."),
         "chilled" => ("query", flag, "Takes configs that have lint errors."),
         "force" => ("query", flag, "Removes what is in use, too."),
         "if-match" => ("header", json!({ "type": "string", "pattern": "^\"[0-9]+\"$" }), "Only if this is the generation; of /streams, the revision."),
@@ -182,6 +211,10 @@ fn schemas() -> Value {
         "Resources": list("Resource"),
         "Plan": object(&["revision", "changes", "unchanged"],
             json!({ "revision": number(), "changes": { "type": "array" }, "unchanged": number() })),
+        "Drift": { "type": "array", "items": object(&["id", "file", "override"], json!({ "id": text(), "file": text(),
+            "override": { "type": "object" }, "diff": maybe() })) },
+        "Trial": object(&["spec"], json!({ "spec": { "$ref": "#/components/schemas/Config" },
+            "messages": { "type": "array", "items": { "type": "object" } } })),
         "Written": { "type": "object", "description": "The plan of a dry run, else where the stream is; often nothing." },
     })
 }
@@ -225,7 +258,7 @@ fn answers(endpoint: Endpoint, operation: &Operation, in_path: bool) -> Value {
         well.remove("content");
     }
     all.insert("200".into(), well);
-    if endpoint == Endpoint::Events
+    if matches!(endpoint, Endpoint::Events | Endpoint::StreamTap)
         && let Some(events) = all["200"]["content"].as_object_mut()
     {
         events.insert("text/event-stream".into(), json!({ "schema": { "type": "string" } }));

@@ -5,6 +5,7 @@ use super::{
     plan::unified,
     query::Query,
     routes::stream,
+    scrub::scrubbed,
     streams::config,
     write::{PARAMETERS, options_of},
 };
@@ -12,10 +13,14 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_control::{
+    ownership::Drift,
     record::{Changed, Desired, Outcome, Revision},
     store::StoreError,
 };
-use weir_core::http::{Request, Response};
+use weir_core::{
+    http::{Request, Response},
+    registry::Registry,
+};
 
 fn unreadable(error: &StoreError) -> Response {
     answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
@@ -64,6 +69,24 @@ fn revision(revision: &Revision) -> Value {
         told["note"] = note.as_str().into();
     }
     told
+}
+
+/// A stream that differs from its file.
+fn drift(drift: &Drift, registry: &Registry) -> Value {
+    let Drift { desired, file, over, text } = drift;
+    let names = (file.as_str(), format!("stream/{} now", desired.id));
+    let now = if over.deleted { "" } else { &desired.text };
+    let mut told = json!({ "actor": over.actor, "time": answer::time(over.at), "deleted": over.deleted });
+    if let Some(reason) = &over.reason {
+        told["reason"] = reason.as_str().into();
+    }
+    if let Some(expires) = over.expires_at {
+        told["expires"] = answer::time(expires);
+    }
+    let diff = text
+        .as_ref()
+        .map(|text| scrubbed(unified(text, now, (names.0, &names.1)), desired.kind, &[text, now], registry));
+    json!({ "id": desired.id, "file": file, "override": told, "diff": diff })
 }
 
 /// The number in a path.
@@ -124,9 +147,11 @@ impl Streams {
         let name = |past: &Desired| format!("stream/{id} generation {}", past.generation);
         let names = (before.map_or_else(|| "/dev/null".into(), |before| name(before)), name(after));
         let (before, after) = (before.cloned(), Arc::clone(after));
+        let registry = Arc::clone(&self.runtime.engine().registry);
         let text = tokio::task::spawn_blocking(move || {
             let before = before.as_ref().map_or("", |before| &before.text);
-            unified(before, &after.text, (&names.0, &names.1))
+            let text = unified(before, &after.text, (&names.0, &names.1));
+            scrubbed(text, after.kind, &[before, &after.text], &registry)
         });
         let text = text
             .await
@@ -135,6 +160,22 @@ impl Streams {
         // What a browser would guess to be a page is none.
         response.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(response)
+    }
+
+    /// `GET /drift`
+    pub(super) async fn drift(&self, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::GET)?;
+        let query = Query::only(request, &["before", "limit"])?;
+        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
+        let found = self.service.drift(before, limit).await.map_err(|error| unreadable(&error))?;
+        let registry = Arc::clone(&self.runtime.engine().registry);
+        let told = tokio::task::spawn_blocking(move || {
+            found.iter().map(|one| drift(one, &registry)).collect::<Vec<Value>>()
+        })
+        .await;
+        let told =
+            told.map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
+        Ok(answer::json(StatusCode::OK, &told.into()))
     }
 
     /// `POST /streams/{id}/rollback`

@@ -1,12 +1,15 @@
 //! Plans: what a write would do. They come from the write's own path, up to the commit.
 
-use super::{Streams, answer, query::Query, write::PARAMETERS};
+use super::{Streams, answer, query::Query, scrub::scrubbed, write::PARAMETERS};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use similar::TextDiff;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use weir_control::service::{Plan, PlannedChange};
-use weir_core::http::{Request, Response};
+use weir_core::{
+    http::{Request, Response},
+    registry::Registry,
+};
 
 /// How long one comparison may look for the smallest difference.
 const LOOK: Duration = Duration::from_millis(200);
@@ -17,28 +20,35 @@ pub(super) fn unified(before: &str, after: &str, names: (&str, &str)) -> String 
     diff.unified_diff().context_radius(3).header(names.0, names.1).to_string()
 }
 
-fn change(change: &PlannedChange) -> Value {
-    let PlannedChange { key, action, restart, before, after, error } = change;
+fn change(change: &PlannedChange, registry: &Registry) -> Value {
+    let PlannedChange { key, action, restart, before, after, lints, error } = change;
     let name = |text: &Option<String>, when: &str| match text {
         Some(_) => format!("{}/{} {when}", key.kind.name(), key.id),
         None => "/dev/null".to_owned(),
     };
     let texts = [before, after].map(|text| text.as_deref().unwrap_or_default());
     let diff = unified(texts[0], texts[1], (&name(before, "now"), &name(after, "planned")));
-    json!({ "kind": key.kind, "id": &*key.id, "action": action, "restart": restart, "diff": diff, "lints": [],
+    let diff = scrubbed(diff, key.kind, &texts, registry);
+    json!({ "kind": key.kind, "id": &*key.id, "action": action, "restart": restart, "diff": diff, "lints": lints,
         "error": error })
 }
 
 /// A plan as an answer.
-pub(super) async fn answer(revision: u64, plan: Plan) -> Response {
+pub(super) async fn answer(revision: u64, plan: Plan, registry: &Arc<Registry>) -> Response {
+    match told(revision, plan, registry).await {
+        Ok(told) => answer::json(StatusCode::OK, &told),
+        Err(refused) => refused,
+    }
+}
+
+/// A plan in JSON.
+pub(super) async fn told(revision: u64, plan: Plan, registry: &Arc<Registry>) -> Result<Value, Response> {
+    let registry = Arc::clone(registry);
     let told = tokio::task::spawn_blocking(move || {
-        let changes: Vec<Value> = plan.changes.iter().map(change).collect();
+        let changes: Vec<Value> = plan.changes.iter().map(|one| change(one, &registry)).collect();
         json!({ "revision": revision, "changes": changes, "unchanged": plan.unchanged })
     });
-    match told.await {
-        Ok(told) => answer::json(StatusCode::OK, &told),
-        Err(error) => answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
+    told.await.map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 
 impl Streams {
@@ -63,13 +73,18 @@ mod tests {
             restart: true,
             before: Some("x: 1\ny: 2\n".into()),
             after: Some("x: 1\ny: 3\n".into()),
+            lints: Vec::new(),
             error: None,
         };
         let diff = "--- stream/a now\n+++ stream/a planned\n@@ -1,2 +1,2 @@\n x: 1\n-y: 2\n+y: 3\n";
-        assert_eq!(change(&planned)["diff"], diff);
+        let registry = Registry::new(&[]);
+        assert_eq!(change(&planned, &registry)["diff"], diff);
         let new = PlannedChange { before: None, action: Verb::Create, ..planned };
         assert!(
-            change(&new)["diff"].as_str().unwrap().starts_with("--- /dev/null\n+++ stream/a planned\n@@ ")
+            change(&new, &registry)["diff"]
+                .as_str()
+                .unwrap()
+                .starts_with("--- /dev/null\n+++ stream/a planned\n@@ ")
         );
     }
 }

@@ -4,6 +4,7 @@ use super::answer;
 use crate::http::path::query_pairs;
 use http::StatusCode;
 use std::time::Duration;
+use weir_control::service::Overriding;
 use weir_core::{
     duration,
     http::{Request, Response},
@@ -81,6 +82,17 @@ impl Query {
         }
     }
 
+    /// For how long, and why, a change is to count over a file.
+    pub(super) fn overriding(&self) -> Result<Option<Overriding>, Response> {
+        match (self.duration("override")?, self.text("reason")) {
+            (None, _) => Ok(None),
+            (Some(within), Some(reason)) if !reason.is_empty() && reason.len() <= NOTE => {
+                Ok(Some(Overriding { within, reason: reason.to_owned() }))
+            }
+            _ => Err(refuse(&format!("parameter 'override' needs a 'reason' of at most {NOTE} bytes"))),
+        }
+    }
+
     /// A remark that is to be kept.
     pub(super) fn note(&self) -> Result<Option<String>, Response> {
         match self.text("note") {
@@ -116,6 +128,9 @@ mod tests {
         assert!(said(query("from=1.5").number("from")).contains("'from'"));
         assert!(said(query("dry_run=yes").flag("dry_run")).contains("'dry_run'"));
         assert!(said(query("wait_timeout=soon").duration("wait_timeout")).contains("'wait_timeout'"));
+        for bad in ["override=soon&reason=x", "override=2h", "override=2h&reason="] {
+            assert!(said(query(bad).overriding()).contains("'override'"), "{bad}");
+        }
         assert!(said(query(&format!("note={}", "x".repeat(1001))).note()).contains("'note'"));
     }
 }

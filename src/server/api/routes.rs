@@ -23,12 +23,16 @@ pub(crate) enum Endpoint {
     StreamStats,
     StreamReady,
     StreamStatus,
+    StreamTap,
+    StreamPlan,
     StreamHistory,
     StreamDiff,
     StreamRollback,
     StreamPause,
     StreamResume,
     StreamRestart,
+    StreamRevert,
+    Drift,
     Plan,
     Revisions,
     Revision,
@@ -50,7 +54,8 @@ impl Endpoint {
         match self {
             Self::DebugJson | Self::DebugYaml => Some(Scope::Admin),
             // A plan changes nothing.
-            Self::Plan => Some(Scope::Read),
+            Self::Plan | Self::StreamPlan => Some(Scope::Read),
+            Self::StreamTap => Some(Scope::Tap),
             other if !other.is_api() => None,
             _ if matches!(*method, Method::GET | Method::HEAD) => Some(Scope::Read),
             _ => Some(Scope::Write),
@@ -69,12 +74,16 @@ impl Endpoint {
             self,
             Self::OpenApi
                 | Self::StreamStatus
+                | Self::StreamTap
+                | Self::StreamPlan
                 | Self::StreamHistory
                 | Self::StreamDiff
                 | Self::StreamRollback
                 | Self::StreamPause
                 | Self::StreamResume
                 | Self::StreamRestart
+                | Self::StreamRevert
+                | Self::Drift
                 | Self::Plan
                 | Self::Revisions
                 | Self::Revision
@@ -113,7 +122,7 @@ pub(crate) const STREAM_READY: &str =
     "Returns 200 OK if all inputs and outputs are connected, otherwise a 503 is returned.";
 
 /// Every route; the first that matches is meant.
-pub(crate) static ROWS: [Row; 29] = [
+pub(crate) static ROWS: [Row; 33] = [
     row(Endpoint::Ping, "/ping", "Ping me."),
     row(Endpoint::Livez, "/livez", LIVEZ),
     row(Endpoint::Version, "/version", "Returns the service version."),
@@ -132,12 +141,20 @@ pub(crate) static ROWS: [Row; 29] = [
         "GET a structured JSON object containing metrics for the stream.",
     ),
     row(Endpoint::StreamStatus, "/streams/{id}/status", "GET where the stream is, and why."),
+    row(Endpoint::StreamTap, "/streams/{id}/tap", "GET messages of the stream as they pass."),
+    row(
+        Endpoint::StreamPlan,
+        "/streams/{id}/plan",
+        "POST a spec to learn what it would change, in the data too.",
+    ),
     row(Endpoint::StreamHistory, "/streams/{id}/history", "GET the stream's generations that are kept."),
     row(Endpoint::StreamDiff, "/streams/{id}/diff", "GET what differs between two generations."),
     row(Endpoint::StreamRollback, "/streams/{id}/rollback", "POST: An earlier generation becomes a new one."),
     row(Endpoint::StreamPause, "/streams/{id}/pause", "POST: Stop the stream and keep its position."),
     row(Endpoint::StreamResume, "/streams/{id}/resume", "POST: Let the stream run on from its position."),
     row(Endpoint::StreamRestart, "/streams/{id}/restart", "POST: Build the stream anew and run it again."),
+    row(Endpoint::StreamRevert, "/streams/{id}/revert", "POST: What the stream's file says counts again."),
+    row(Endpoint::Drift, "/drift", "GET the streams that differ from their files."),
     row(Endpoint::Plan, "/plan", "POST a whole set of streams to learn what it would change."),
     row(Endpoint::Revisions, "/revisions", "GET what was changed, newest first."),
     row(Endpoint::Revision, "/revisions/{n}", "GET what one revision changed."),

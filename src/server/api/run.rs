@@ -11,6 +11,14 @@ use weir_control::record::Wanted;
 use weir_core::http::{Request, Response};
 
 impl Streams {
+    /// `POST /streams/{id}/revert`
+    pub(super) async fn revert(&self, id: &str, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        Query::only(request, &PARAMETERS)?;
+        let options = options_of(request, "REVERT")?;
+        self.changed(self.service.revert(&stream(id), &options).await).await
+    }
+
     /// `POST /streams/{id}/pause`, `/resume` and `/restart`
     pub(super) async fn run_state(
         &self,

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -208,8 +208,32 @@ fn own_metrics(app: &App) -> String {
     text += "# HELP weir_condition What a person should know about.\n# TYPE weir_condition gauge\n";
     let kinds: BTreeSet<_> = streams.service.conditions().iter().map(|condition| condition.kind).collect();
     text.extend(kinds.iter().map(|kind| format!("weir_condition{{type=\"{kind}\"}} 1\n")));
-    text +=
-        &gauge("weir_streams", "Streams that are listed.", streams.service.list(Kind::Stream).len() as u64);
+    let list = streams.service.list(Kind::Stream);
+    text += &gauge("weir_streams", "Streams that are listed.", list.len() as u64);
+    let mut phases: BTreeMap<String, u64> = BTreeMap::new();
+    for view in &list {
+        *phases.entry(format!("{:?}", view.status.phase)).or_default() += 1;
+    }
+    text += "# HELP weir_streams_in_phase Streams by where they are.\n# TYPE weir_streams_in_phase gauge\n";
+    text.extend(
+        phases.iter().map(|(phase, count)| format!("weir_streams_in_phase{{phase=\"{phase}\"}} {count}\n")),
+    );
+    let waiting = streams.service.waiting() as u64;
+    text += &gauge("weir_reconcile_queue", "Streams and resources that wait for the reconciler.", waiting);
+    let timing = streams.service.timing();
+    let restarts = timing.restarts.load(Ordering::Relaxed);
+    text += "# HELP weir_restarts_total Starts after failures.\n# TYPE weir_restarts_total counter\n";
+    text.extend([format!("weir_restarts_total {restarts}\n")]);
+    for (name, help, spent) in [
+        ("weir_reconcile_seconds", "Looks of the reconciler at one stream or resource.", &timing.passes),
+        ("weir_commit_seconds", "Commits of writes, until they are durable.", &timing.commits),
+    ] {
+        let (count, sum) = spent.seen();
+        let sum = sum.as_secs_f64();
+        text.extend([format!(
+            "# HELP {name} {help}\n# TYPE {name} summary\n{name}_sum {sum}\n{name}_count {count}\n"
+        )]);
+    }
     text
 }
 

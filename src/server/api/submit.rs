@@ -97,11 +97,9 @@ impl Streams {
         let registry = &self.runtime.engine().registry;
         repeated(&text.node)?;
         lint::read::check(&text.node, sections::STREAM, registry).map_err(error)?;
-        if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
-            refuse_lints(lints.iter().map(ToString::to_string).collect())?;
-        }
-        Ok(self.ready(id, text, chilled))
+        let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
+        let lints = refuse_lints(lints.iter().map(ToString::to_string).collect(), chilled)?;
+        Ok(Submission { lints, ..self.ready(id, text, chilled) })
     }
 
     /// Reads, checks and lints a stream's file, which may have unit tests and ask not to be linted.
@@ -128,7 +126,7 @@ impl Streams {
                 .iter()
                 .for_each(|lint| tracing::warn!(lint, "Config lint error in the file of stream {id}"));
         } else {
-            refuse_lints(lints)?;
+            refuse_lints(lints, false)?;
         }
         Ok(self.ready(id, text, chilled))
     }
@@ -147,12 +145,10 @@ impl Streams {
             Refusal::Lints(lints) => Refusal::Lints(lints.into_iter().map(named).collect()),
         };
         repeated(&text.node).map_err(placed)?;
-        if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
-            refuse_lints(lints.iter().map(|lint| named(lint.to_string())).collect())?;
-        }
+        let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
+        let lints = refuse_lints(lints.iter().map(|lint| named(lint.to_string())).collect(), chilled)?;
         lint::read::check(&text.node, sections::STREAM, registry).map_err(|e| placed(error(e)))?;
-        Ok(self.ready(id, text, chilled))
+        Ok(Submission { lints, ..self.ready(id, text, chilled) })
     }
 
     /// Checks and lints a resource's config, and makes it ready to be built.
@@ -166,13 +162,15 @@ impl Streams {
         let registry = &self.runtime.engine().registry;
         repeated(&text.node)?;
         let readable = lint::read::component(kind, &text.node, registry).map_err(error);
-        if !chilled && !is_bare(&text.node) {
-            let lints = lint::component(kind, &text.node, registry, LintOptions::default());
-            refuse_lints(lints.iter().map(ToString::to_string).collect())?;
-        }
+        let lints = if is_bare(&text.node) {
+            Vec::new()
+        } else {
+            lint::component(kind, &text.node, registry, LintOptions::default())
+        };
+        let lints = refuse_lints(lints.iter().map(ToString::to_string).collect(), chilled)?;
         readable?;
         let text = Text { node: crate::runtime::unlabelled(&text.node), ..text };
-        Ok(self.resource_ready(key, kind, text, chilled))
+        Ok(Submission { lints, ..self.resource_ready(key, kind, text, chilled) })
     }
 
     /// Makes the checked text of a resource ready to be built.
@@ -181,7 +179,8 @@ impl Streams {
         let fingerprint = fingerprint(canonical(&text.bare).as_bytes());
         let build = Box::new(move || runtime.resource(kind, &id, &node));
         let format = format(&text.source);
-        Submission { key, format, text: text.source, chilled, fingerprint, build: Some(build) }
+        let lints = Vec::new();
+        Submission { key, format, text: text.source, chilled, fingerprint, lints, build: Some(build) }
     }
 
     /// Makes a checked text ready to be built.
@@ -190,7 +189,8 @@ impl Streams {
         let fingerprint = fingerprint(canonical(&text.bare).as_bytes());
         let build = Box::new(move || runtime.stream(&name, &node));
         let (key, format) = (Key::stream(id), format(&text.source));
-        Submission { key, format, text: text.source, chilled, fingerprint, build: Some(build) }
+        let lints = Vec::new();
+        Submission { key, format, text: text.source, chilled, fingerprint, lints, build: Some(build) }
     }
 }
 
@@ -203,8 +203,9 @@ fn is_bare(node: &Node) -> bool {
     }
 }
 
-pub(crate) fn refuse_lints(lints: Vec<String>) -> Result<(), Refusal> {
-    if lints.is_empty() { Ok(()) } else { Err(Refusal::Lints(lints)) }
+/// Gives the lints back where they are accepted.
+pub(crate) fn refuse_lints(lints: Vec<String>, chilled: bool) -> Result<Vec<String>, Refusal> {
+    if lints.is_empty() || chilled { Ok(lints) } else { Err(Refusal::Lints(lints)) }
 }
 
 /// Refuses keys that are written twice: which one counts would be a guess.

@@ -42,7 +42,8 @@ pub(super) fn is_chilled(request: &Request) -> bool {
 }
 
 /// Parameters that every write takes.
-pub(super) const PARAMETERS: [&str; 6] = ["dry_run", "note", "probation", "timeout", "wait", "wait_timeout"];
+pub(super) const PARAMETERS: [&str; 8] =
+    ["dry_run", "note", "override", "probation", "reason", "timeout", "wait", "wait_timeout"];
 
 /// The parameters of a write.
 pub(super) fn options(request: &Request) -> Result<WriteOptions, Response> {
@@ -68,7 +69,8 @@ pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, 
     };
     let origin = Origin { actor: request.caller.name.to_string(), verb: verb.into(), note: query.note()? };
     let (probation, dry_run) = (query.duration("probation")?, query.flag("dry_run")?);
-    Ok(WriteOptions { origin, if_match, stop_timeout, wait, probation, dry_run })
+    let overriding = query.overriding()?;
+    Ok(WriteOptions { origin, if_match, stop_timeout, wait, probation, overriding, dry_run })
 }
 
 /// The answer to a write that was refused, in the reference's words.
@@ -89,7 +91,7 @@ fn refused(error: WriteError) -> Response {
 /// The answer to a write that was refused on a path that the reference does not have.
 pub(super) fn refused_here(error: &WriteError) -> Response {
     let status = match error {
-        WriteError::Exists(_) => StatusCode::CONFLICT,
+        WriteError::Exists(_) | WriteError::Owned(..) => StatusCode::CONFLICT,
         WriteError::InUse(_, users) => {
             let users: Vec<String> = users.iter().map(super::resources::name).collect();
             let body = json!({ "error": error.to_string(), "dependents": users });
@@ -127,7 +129,9 @@ impl Streams {
     /// What was done, or would be; with the status of what was touched while it is not done, and where it is asked for.
     async fn done(&self, written: &Written, say: bool) -> Response {
         let mut response = match &written.plan {
-            Some(plan) => super::plan::answer(written.revision, plan.clone()).await,
+            Some(plan) => {
+                super::plan::answer(written.revision, plan.clone(), &self.runtime.engine().registry).await
+            }
             None if written.settled && !say => answer::done(),
             None => {
                 let views = written.touched.iter().filter_map(|(key, _)| self.service.view(key));
@@ -207,7 +211,7 @@ impl Streams {
                     || text == "expected object value, got !!null"
             };
             let kept = lints.iter().filter(|lint| !excused(&lint.message));
-            refuse_lints(kept.map(ToString::to_string).collect())?;
+            refuse_lints(kept.map(ToString::to_string).collect(), false)?;
         }
         Ok(self.ready(id, text, chilled))
     }

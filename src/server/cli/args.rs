@@ -155,6 +155,21 @@ pub(crate) struct StreamsArgs {
     /// fails gives way to the last that was healthy.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = span)]
     pub(crate) probation: Duration,
+    /// Lets messages of streams be looked at as they pass.
+    #[arg(long)]
+    pub(crate) tap: bool,
+    /// Whether streams of files may be changed over the API: freely, or only for a time and with a reason.
+    #[arg(long, value_name = "RULE", default_value = "open", value_parser = ["open", "strict"])]
+    pub(crate) files: String,
+    /// Past generations that are kept of each stream and resource.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) keep_generations: u64,
+    /// Revisions that are kept.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) keep_revisions: u64,
+    /// For how long generations and revisions are kept at most, such as 720h; 0s is for ever.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = span)]
+    pub(crate) keep_for: Duration,
     /// Whether a stream that the process died of twice, or was killed with three times, is kept from running.
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
     pub(crate) quarantine: String,

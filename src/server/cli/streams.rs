@@ -15,6 +15,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use weir_config::{
     LintOptions, Node, normalise::normalise, sections, service::ServiceConfig, set::set, tokens,
 };
+use weir_control::record::Retention;
 use weir_core::registry::Registry;
 
 /// Where the server listens unless it is told otherwise: nobody else can reach it.
@@ -50,6 +51,13 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         watch: args.watcher,
         api: !args.no_api,
         probation: args.probation,
+        tap: args.tap,
+        strict_files: args.files == "strict",
+        retention: Retention {
+            generations: args.keep_generations,
+            revisions: args.keep_revisions,
+            age: u64::try_from(args.keep_for.as_millis()).unwrap_or(u64::MAX),
+        },
         quarantine: args.quarantine == "on",
         prefix: args.prefix_stream_endpoints,
         state: (args.state != "none").then(|| PathBuf::from(&args.state)),

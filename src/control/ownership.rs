@@ -1,0 +1,154 @@
+//! Files own streams: what the API says over one is known as an override, and may end by itself.
+
+use crate::{
+    plan::Build,
+    reconcile::SLOW_TICK,
+    record::{self, Desired, Key, Override, Owner, keys},
+    service::Service,
+    store::{
+        StoreError,
+        committer::{Change, ITSELF, Origin},
+    },
+    write::{Planned, WriteError, WriteOptions, Written, check_match},
+};
+use std::{sync::Arc, time::Duration};
+
+/// How often overrides are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A stream that differs from its file.
+#[derive(Debug, Clone)]
+pub struct Drift {
+    /// The stream as it is.
+    pub desired: Arc<Desired>,
+    /// The file.
+    pub file: String,
+    /// Who made it differ.
+    pub over: Override,
+    /// What the file says, if that is kept.
+    pub text: Option<String>,
+}
+
+impl Service {
+    /// Completes a change over a file, or refuses it where files have the last word.
+    pub(crate) fn claim(&self, change: &mut Change, options: &WriteOptions) -> Result<(), WriteError> {
+        let (Change::Put(next) | Change::Touch(next)) = change else { return Ok(()) };
+        let key = next.key();
+        let current = self.stored(&key);
+        let before = current.as_ref().and_then(|current| current.overridden.as_ref());
+        let (Some(over), Owner::File { path, .. }) = (&mut next.overridden, &next.owner) else {
+            return Ok(());
+        };
+        if before == Some(&*over) {
+            return Ok(());
+        }
+        over.base = match before {
+            Some(before) => before.base,
+            None => current.as_ref().map(|current| current.generation),
+        };
+        match &options.overriding {
+            Some(overriding) => {
+                let within = u64::try_from(overriding.within.as_millis()).unwrap_or(u64::MAX);
+                over.expires_at = Some(over.at.saturating_add(within));
+                over.reason = Some(overriding.reason.clone());
+            }
+            None if self.shared.options.strict_files => return Err(WriteError::Owned(key, path.clone())),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// What the file of an overridden stream says.
+    async fn base(&self, current: &Desired) -> Result<Option<Desired>, StoreError> {
+        let Some(base) = current.overridden.as_ref().and_then(|over| over.base) else { return Ok(None) };
+        if base == current.generation {
+            return Ok(Some(current.clone()));
+        }
+        let found = self.shared.commits.get(vec![keys::history(&current.key(), base)]).await?;
+        Ok(found.first().map(|bytes| record::read(bytes)).transpose()?)
+    }
+
+    /// Ends an override: what the file says is desired again.
+    pub async fn revert(&self, key: &Key, options: &WriteOptions) -> Result<Written, WriteError> {
+        let _gate = self.gate.read().await;
+        let lock = self.lock(key).await;
+        let current = self.stored(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        check_match(options, current.generation)?;
+        if current.overridden.is_none() {
+            return Err(WriteError::Refused(format!(
+                "{key} is what its file says: there is nothing to revert"
+            )));
+        }
+        let base = self.base(&current).await?.filter(Desired::has_spec);
+        let base = base.ok_or_else(|| {
+            WriteError::Gone(format!("what the file of {key} said is not kept; touch the file"))
+        })?;
+        let is_same = base.generation == current.generation;
+        let mut next = (*current).clone();
+        (next.text, next.format, next.chilled) = (base.text, base.format, base.chilled);
+        (next.fingerprint, next.overridden, next.completed) = (base.fingerprint, None, None);
+        next.run.number += 1;
+        let next = Box::new(next);
+        let change = if is_same { Change::Touch(next) } else { Change::Put(next) };
+        let planned = if options.origin.actor == ITSELF {
+            // Nobody is there to be told: what cannot be built is shown as such.
+            vec![Planned::unbuilt(change)]
+        } else {
+            self.build_all(vec![(change, Build::Yes(None))], options).await?
+        };
+        let pending = self.commit(planned, options).await?;
+        drop(lock);
+        Ok(pending.finish(options).await)
+    }
+
+    /// Ends overrides when their time is over, until it is dropped.
+    pub async fn end_overrides(&self) {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let now = record::now();
+            let over: Vec<Key> = {
+                let table = self.shared.table();
+                let ends = |desired: &Arc<Desired>| {
+                    desired
+                        .overridden
+                        .as_ref()
+                        .is_some_and(|over| over.expires_at <= Some(now) && over.expires_at.is_some())
+                };
+                let over = table.slots.iter().filter(|(_, slot)| slot.desired.as_ref().is_some_and(ends));
+                over.map(|(key, _)| key.clone()).collect()
+            };
+            for key in over {
+                let note = Some("its time was over".to_owned());
+                let origin = Origin { actor: ITSELF.into(), verb: "REVERT".into(), note };
+                let options = WriteOptions { origin, ..WriteOptions::default() };
+                match self.revert(&key, &options).await {
+                    Ok(_) => tracing::info!(%key, "what the API said over its file is over"),
+                    Err(error) => {
+                        tracing::warn!(%key, %error, "an override stays beyond its time");
+                        tokio::time::sleep(SLOW_TICK).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The streams that differ from their files, those that were changed last first.
+    pub async fn drift(&self, before: u64, limit: usize) -> Result<Vec<Drift>, StoreError> {
+        let mut all: Vec<Arc<Desired>> = {
+            let table = self.shared.table();
+            let drifted = |desired: &Arc<Desired>| desired.overridden.is_some() && desired.revision < before;
+            table.slots.values().filter_map(|slot| slot.desired.clone()).filter(drifted).collect()
+        };
+        all.sort_by_key(|desired| std::cmp::Reverse(desired.revision));
+        let mut drifted = Vec::new();
+        for desired in all.into_iter().take(limit) {
+            let (Owner::File { path, .. }, Some(over)) = (&desired.owner, &desired.overridden) else {
+                continue;
+            };
+            let (file, over) = (path.clone(), over.clone());
+            let text = self.base(&desired).await?.map(|base| base.text);
+            drifted.push(Drift { desired, file, over, text });
+        }
+        Ok(drifted)
+    }
+}
