@@ -207,7 +207,8 @@ impl Committer {
     #[cfg(test)]
     pub(crate) fn over(records: &Records, retention: Retention) -> (Commits, Loaded) {
         let store = Box::new(super::memory::MemoryStore::with(records.clone()));
-        let (writer, loaded) = Writer::new(Opened { store, ..Opened::in_memory() }, records.clone(), retention);
+        let (writer, loaded) =
+            Writer::new(Opened { store, ..Opened::in_memory() }, records.clone(), retention);
         let shown = Arc::clone(&writer.shown);
         (Commits { way: Way::Direct(Arc::new(Mutex::new(writer))), shown }, loaded)
     }
