@@ -6,7 +6,7 @@ use crate::taps::{Point, Taps};
 use std::{
     cell::RefCell,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write as _},
     path::Path,
     pin::pin,
     sync::{
@@ -74,8 +74,9 @@ thread_local! {
 impl Marks {
     /// Begins a new file of marks.
     pub fn create(path: &Path) -> io::Result<Arc<Self>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        file.set_len((PLACES * SIZE) as u64)?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        // Written rather than lengthened: a mapped hole on a full disk would end the process.
+        file.write_all(&vec![0; PLACES * SIZE])?;
         Self::over(file)
     }
 

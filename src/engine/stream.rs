@@ -464,6 +464,7 @@ mod tests {
         let pipeline = Pipeline {
             frames: Mutex::new(mpsc::channel(1).1),
             working: RwLock::new(()),
+            taps: Arc::default(),
             chain: Arc::new(Chain::new(vec![step], false)),
             writes_out: false,
         };

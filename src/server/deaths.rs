@@ -1,4 +1,4 @@
-//! Deaths of the process: whoever was at work is a suspect, and who is the only one too often is quarantined.
+//! Deaths of the process: whoever was at work is a suspect, and who is one more often than all others is quarantined.
 
 use serde::{Deserialize, Serialize};
 use signal_hook::{consts::SIGABRT, low_level::pipe};
@@ -12,7 +12,7 @@ use weir_engine::marks::{Found, Marks};
 
 /// Deaths further apart have nothing to do with each other, in milliseconds.
 const TOGETHER: u64 = 10 * 60 * 1000;
-/// Deaths that quarantine a stream that is alone under suspicion.
+/// Aborts that quarantine the stream that was at work in most of them.
 const ABORTS: usize = 2;
 /// The same where the process may have been killed by anybody.
 const KILLS: usize = 3;
@@ -58,17 +58,26 @@ fn suspects(found: Vec<Found>) -> Vec<Suspect> {
     all
 }
 
-/// Who is to be kept from running after the last of these deaths, and why.
+/// Who is to be kept from running after the last of these deaths, and why: of those that were at work then, the one
+/// that was at work in more of them than any other.
 fn culprit(deaths: &[Death], now: u64) -> Option<(&Suspect, String)> {
-    let [suspect] = deaths.last()?.suspects.as_slice() else { return None };
-    let same = |one: &Suspect| (&one.stream, one.generation) == (&suspect.stream, suspect.generation);
-    let alone = |death: &&Death| matches!(death.suspects.as_slice(), [only] if same(only));
-    let recent = deaths.iter().filter(|death| now.saturating_sub(death.time) <= TOGETHER).filter(alone);
-    let (all, aborted) =
-        recent.fold((0, 0), |(all, aborted), death| (all + 1, aborted + usize::from(death.aborted)));
-    (aborted >= ABORTS || all >= KILLS).then(|| {
+    let same = |a: &Suspect, b: &Suspect| (&a.stream, a.generation) == (&b.stream, b.generation);
+    let recent = || deaths.iter().filter(|death| now.saturating_sub(death.time) <= TOGETHER);
+    let seen = |suspect: &Suspect| {
+        let of_it = recent().filter(|death| death.suspects.iter().any(|one| same(one, suspect)));
+        of_it.fold((0, 0), |(all, aborted), death| (all + 1, aborted + usize::from(death.aborted)))
+    };
+    let suspects = &deaths.last()?.suspects;
+    let suspect = suspects.iter().max_by_key(|suspect| seen(suspect).0)?;
+    let (all, aborted) = seen(suspect);
+    let others = suspects.iter().filter(|other| !same(other, suspect));
+    let is_alone = others.into_iter().all(|other| seen(other).0 < all);
+    (is_alone && (aborted >= ABORTS || all >= KILLS)).then(|| {
         let path = &suspect.path;
-        (suspect, format!("the process died {all} times within ten minutes while only this stream was at work, in {path}"))
+        let reason = format!(
+            "the process died {all} times within ten minutes while this stream was at work, at last in {path}"
+        );
+        (suspect, reason)
     })
 }
 
@@ -109,7 +118,8 @@ impl Watch {
         let suspect = suspect.clone();
         service.quarantine(&suspect.stream, suspect.generation, reason).await?;
         // Once it is freed it begins with a clean sheet.
-        self.deaths.retain(|death| !death.suspects.contains(&suspect));
+        let is_it = |one: &Suspect| (&one.stream, one.generation) == (&suspect.stream, suspect.generation);
+        self.deaths.retain(|death| !death.suspects.iter().any(is_it));
         self.remember().unwrap_or_else(|error| tracing::warn!("Deaths cannot be remembered: {error}"));
         Ok(())
     }
@@ -127,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_only_suspect_of_two_aborts_or_three_deaths_is_the_culprit() {
+    fn who_was_at_work_in_two_aborts_or_three_deaths_and_in_more_than_others_is_the_culprit() {
         let suspect =
             |stream: &str, generation| Suspect { stream: stream.into(), generation, path: "input".into() };
         let death = |time, aborted, suspects: Vec<Suspect>| Death { time, aborted, suspects };
@@ -144,7 +154,15 @@ mod tests {
             (vec![kill(20), abort(30)], false),
             (vec![kill(20), abort(30), kill(40)], true),
             (vec![abort(20), death(25, true, vec![b.clone()]), abort(30)], true),
-            (vec![abort(20), death(30, true, vec![a.clone(), b.clone()])], false),
+            (vec![abort(20), death(30, true, vec![a.clone(), b.clone()])], true),
+            (
+                vec![
+                    death(20, true, vec![a.clone(), b.clone()]),
+                    death(30, true, vec![a.clone(), b.clone()]),
+                ],
+                false,
+            ),
+            (vec![death(20, true, vec![b.clone()]), death(30, true, vec![a.clone(), b.clone()])], true),
             (vec![abort(20), abort(30), death(40, true, vec![])], false),
             (vec![abort(20), death(30, true, vec![suspect("a", 2)])], false),
         ];

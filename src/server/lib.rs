@@ -8,6 +8,7 @@ mod flight;
 mod http;
 mod resource_files;
 mod runtime;
+mod secrets;
 mod serve;
 mod systemd;
 mod telemetry;

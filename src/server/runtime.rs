@@ -1,6 +1,9 @@
 //! The engine as the control plane sees it: records are built, what is built is started, what runs is stopped.
 
-use crate::http::{Host, host::Claims};
+use crate::{
+    http::{Host, host::Claims},
+    secrets::{self, Held},
+};
 use async_trait::async_trait;
 use std::{
     any::Any,
@@ -11,6 +14,8 @@ use std::{
 use tokio::runtime::Handle;
 use weir_config::{
     Node, environment,
+    normalise::Form,
+    sections,
     stream::{OnBreach, StreamConfig},
 };
 use weir_control::{
@@ -80,8 +85,17 @@ impl Runtime {
         let registry = &self.0.engine.registry;
         let config =
             StreamConfig::read(node, registry).map_err(|error| BuildFailure::new(error.to_string()))?;
+        let form = Form::Sections(sections::STREAM_FILE);
+        let held = secrets::hold(node, form, registry);
         let (stream, claims) = self.build((id, generation), &config, &HashMap::new())?;
-        Ok(Box::new(PreparedStream { runtime: self.clone(), id: id.to_owned(), config, stream, claims }))
+        Ok(Box::new(PreparedStream {
+            runtime: self.clone(),
+            id: id.to_owned(),
+            config,
+            stream,
+            claims,
+            held,
+        }))
     }
 
     fn build(
@@ -97,7 +111,9 @@ impl Runtime {
         };
         // Taken whatever came of it: what was not built serves no paths.
         let claims = self.0.host.claims(id);
-        built.map(|stream| (stream, claims)).map_err(|error| BuildFailure::new(error.to_string()))
+        built
+            .map(|stream| (stream, claims))
+            .map_err(|error| BuildFailure::new(secrets::hide(error.to_string())))
     }
 
     /// Builds a resource from its text as parsed, variables expanded. Its node's label is what errors, statuses and
@@ -108,10 +124,11 @@ impl Runtime {
         id: &str,
         node: &Node,
     ) -> Result<Box<dyn Prepared>, BuildFailure> {
+        let held = secrets::hold(node, Form::Component(kind), &self.0.engine.registry);
         let built = self.0.engine.build_resource(kind, id, node);
         drop(self.0.host.claims(""));
-        let built = built.map_err(|error| BuildFailure::new(error.to_string()))?;
-        Ok(Box::new(PreparedResource { runtime: self.clone(), kind, id: id.to_owned(), built }))
+        let built = built.map_err(|error| BuildFailure::new(secrets::hide(error.to_string())))?;
+        Ok(Box::new(PreparedResource { runtime: self.clone(), kind, id: id.to_owned(), built, held }))
     }
 }
 
@@ -167,6 +184,7 @@ struct PreparedStream {
     config: StreamConfig,
     stream: Stream,
     claims: Claims,
+    held: Option<Held>,
 }
 
 #[async_trait]
@@ -176,7 +194,7 @@ impl Prepared for PreparedStream {
     }
 
     async fn start(self: Box<Self>, start: Start) -> Result<Box<dyn Running>, String> {
-        let Self { runtime, id, config, mut stream, mut claims } = *self;
+        let Self { runtime, id, config, mut stream, mut claims, held } = *self;
         // Positions are read while a component is built, and they may be newer than this build.
         if !start.checkpoints.is_empty() && !stream.view().checkpoints.is_empty() {
             let (again, id, config, generation) =
@@ -200,15 +218,21 @@ impl Prepared for PreparedStream {
             start.end.end(match ended.wait().await {
                 End::Completed => Ended::Completed,
                 End::Stopped => Ended::Stopped,
-                End::Failed(reason) => Ended::Failed(reason),
+                End::Failed(reason) => Ended::Failed(secrets::hide(reason)),
             });
         });
-        Ok(Box::new(RunningStream(running, expect)))
+        Ok(Box::new(RunningStream(running, expect, held)))
     }
 }
 
 /// A stream that runs, or ran last.
-pub(crate) struct RunningStream(Arc<weir_engine::Running>, Option<Expect>);
+///
+/// It holds its config's secrets, so that they stay known as long as something may be said of it.
+pub(crate) struct RunningStream(
+    Arc<weir_engine::Running>,
+    Option<Expect>,
+    #[expect(dead_code, reason = "held")] Option<Held>,
+);
 
 impl RunningStream {
     /// What can be seen of it.
@@ -253,7 +277,7 @@ fn link(connection: &Arc<Connection>) -> Link {
         path: path.strip_prefix("root.").unwrap_or(path).to_owned(),
         label: connection.component.label.clone(),
         connected: connection.is_up(),
-        error: connection.error(),
+        error: connection.error().map(secrets::hide),
         since: connection.since(),
         failures: connection.failures(),
         over: is_over(connection),
@@ -318,6 +342,7 @@ struct PreparedResource {
     kind: Kind,
     id: String,
     built: BuiltResource,
+    held: Option<Held>,
 }
 
 #[async_trait]
@@ -327,7 +352,7 @@ impl Prepared for PreparedResource {
     }
 
     async fn start(self: Box<Self>, _: Start) -> Result<Box<dyn Running>, String> {
-        let Self { runtime, kind, id, built } = *self;
+        let Self { runtime, kind, id, built, held } = *self;
         let uses = built.uses();
         let number = {
             let mut starts = runtime.0.starts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -341,7 +366,7 @@ impl Prepared for PreparedResource {
             let _entered = runtime.0.data.enter();
             runtime.0.engine.install_resource(built);
         }
-        Ok(Box::new(RunningResource { runtime, kind, id, number, uses }))
+        Ok(Box::new(RunningResource { runtime, kind, id, number, uses, _held: held }))
     }
 }
 
@@ -352,6 +377,7 @@ struct RunningResource {
     id: String,
     number: u64,
     uses: Arc<Uses>,
+    _held: Option<Held>,
 }
 
 #[async_trait]

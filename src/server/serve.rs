@@ -209,7 +209,7 @@ fn open(state: Option<&Path>, retention: Retention) -> Result<(Committer, Loaded
     for condition in &opened.conditions {
         tracing::warn!("{}: {}", condition.kind, condition.message);
     }
-    Committer::start(opened, retention).map_err(|error| format!("the committer cannot start: {error}"))
+    Committer::keeping(opened, retention).map_err(|error| format!("the committer cannot start: {error}"))
 }
 
 /// Lets this process open as many files as the system grants: ten thousand streams need more than the usual 1,024.

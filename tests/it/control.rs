@@ -202,7 +202,9 @@ fn events_are_followed_and_resumed_and_a_client_that_never_reads_costs_nothing()
 
 #[test]
 fn a_generation_that_fails_its_probation_gives_way_to_the_last_healthy_one() {
-    let mut server = Server::with(Setup { faulty: true, ..Setup::default() });
+    // What is in flight to an output that is not there is not waited for.
+    let config = "shutdown_timeout: 1s".to_owned();
+    let mut server = Server::with(Setup { faulty: true, config, ..Setup::default() });
     let lost = ENDLESS.replace("drop: {}", "socket: { network: tcp, address: '127.0.0.1:1' }");
     let flags = ENDLESS
         .replace("100ms", "5ms")
@@ -297,7 +299,7 @@ fn a_tap_shows_messages_as_they_pass() {
     let server = Server::with(Setup { args: vec!["--tap".into()], ..Setup::default() });
     let stream = ENDLESS.replace("root = counter()", "'root = {\"user\": \"ann\", \"n\": counter()}'").replace(
         "output:",
-        "pipeline: { processors: [ mapping: 'root = this\nroot.seen = true' , mapping: 'root = this.n' ] }\noutput:",
+        "pipeline: { processors: [ mapping: 'root = this.merge({\"seen\": true})' , mapping: 'root = this.n' ] }\noutput:",
     );
     server.done("POST", "/streams/a", &stream);
     for (at, part) in [
@@ -345,6 +347,52 @@ fn a_plan_of_one_stream_shows_what_becomes_of_its_data() {
     let sampled = plan("root = \"x\"", "");
     assert_eq!(sampled["data"]["changed"].as_array().unwrap().len(), 3, "{sampled}");
     assert_eq!(server.get("/streams/a/history").json().as_array().unwrap().len(), 1, "nothing is changed");
+}
+
+#[test]
+fn a_secret_is_shown_nowhere_but_in_the_config_of_who_may_change_it() {
+    let env = vec![("PASS", "tell-nobody-1".to_owned())];
+    let server = Server::with(Setup { env, args: vec!["--tap".into()], ..Setup::default() });
+    let config = ENDLESS
+        .replace("root = counter()", "'root = \"u:${PASS}@h\"'")
+        .replace("drop: {}", "http_client: { url: 'http://u:${PASS}@127.0.0.1:1/x', retries: 0, basic_auth: { enabled: true, username: u, password: literal-tell-2 } }");
+    server.done("POST", "/streams/a?probation=3s", &config);
+    let broken = config.replace(
+        "http_client",
+        "broker: { pattern: 'tell-nobody-1 literal-tell-2', outputs: [] }\n  http_client",
+    );
+    let refused = server.post("/streams/b", &broken).text();
+    eventually("it fails", PATIENCE, || {
+        (server.get("/streams/a/status").json()["counters"]["errors"].as_u64() > Some(0)).then_some(())
+    });
+    server.done("PUT", "/streams/a", &config.replace("100ms", "50ms"));
+    let mut told = vec![refused, server.log(), server.read("state/flight.jsonl")];
+    for path in [
+        "/streams",
+        "/streams/a/status?record=true",
+        "/streams/a/history",
+        "/streams/a/diff",
+        "/a/ready",
+        "/events?follow=false",
+        "/revisions",
+        "/metrics",
+        "/streams/a/tap?at=input&limit=1",
+    ] {
+        told.push(server.get(path).text());
+    }
+    told.push(server.send("PUT", "/streams/a?dry_run=true", Some(&config)).text());
+    let leaks: Vec<&String> = told
+        .iter()
+        .filter(|text| text.contains("tell-nobody-1") || text.contains("literal-tell-2"))
+        .collect();
+    assert!(leaks.is_empty(), "{leaks:#?}");
+    assert!(server.get("/streams/a").text().contains("literal-tell-2"));
+    let stored = std::process::Command::new("grep")
+        .args(["-rlF", "tell-nobody-1", "state"])
+        .current_dir(server.path("."))
+        .output()
+        .unwrap();
+    assert!(stored.stdout.is_empty(), "{}", String::from_utf8_lossy(&stored.stdout));
 }
 
 #[test]

@@ -186,7 +186,12 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the thread over an opened store.
-    pub fn start(mut opened: Opened, retention: Retention) -> std::io::Result<(Self, Loaded)> {
+    pub fn start(opened: Opened) -> std::io::Result<(Self, Loaded)> {
+        Self::keeping(opened, Retention::default())
+    }
+
+    /// As `start`, with so much of the past kept.
+    pub fn keeping(mut opened: Opened, retention: Retention) -> std::io::Result<(Self, Loaded)> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let records = std::mem::take(&mut opened.records);
         let (writer, loaded) = Writer::new(opened, records, retention);

@@ -34,7 +34,7 @@ fn block_on<T>(run: impl Future<Output = T>) -> T {
 
 /// A folder with streams of all sizes, some changed, some deleted; gives back what was answered.
 fn filled(path: &Path) -> BTreeMap<String, (String, u64)> {
-    let (committer, _) = Committer::start(open(path), crate::record::Retention::default()).unwrap();
+    let (committer, _) = Committer::start(open(path)).unwrap();
     let commits = committer.commits();
     let mut answered = BTreeMap::new();
     block_on(async {
@@ -297,7 +297,7 @@ fn the_last_set_runs_read_only_on_a_full_disk() {
     let opened = folder::open(dir.path(), &disk).unwrap();
     assert_eq!(found(&opened), answered);
     assert_eq!(opened.conditions[0].kind, "StoreReadOnly");
-    let (committer, loaded) = Committer::start(opened, crate::record::Retention::default()).unwrap();
+    let (committer, loaded) = Committer::start(opened).unwrap();
     assert_eq!(loaded.desired.len(), answered.len());
     let refused = block_on(committer.commits().commit(vec![desired("a", "one")], None));
     assert!(matches!(refused, Err(StoreError::ReadOnly(_))));

@@ -198,7 +198,7 @@ fn ten_thousand_streams_are_one_quick_commit_and_again_no_work() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn crate::store::disk::Disk> = Arc::new(crate::store::disk::SystemDisk);
     let opened: Opened = crate::store::folder::open(dir.path(), &disk).unwrap();
-    let (committer, loaded) = Committer::start(opened, crate::record::Retention::default()).unwrap();
+    let (committer, loaded) = Committer::start(opened).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let world = Arc::new(World::default());
     let set = || (0..10_000).map(|n| spec(&format!("s{n}"), "one")).collect::<Vec<_>>();

@@ -5,7 +5,7 @@ use super::{
     plan::unified,
     query::Query,
     routes::stream,
-    scrub::scrubbed,
+    scrub::{scrubbed, veiled},
     streams::config,
     write::{PARAMETERS, options_of},
 };
@@ -114,7 +114,12 @@ impl Streams {
     }
 
     /// `GET /streams/{id}?generation=N`
-    pub(super) async fn generation(&self, id: &str, generation: u64) -> Result<Response, Response> {
+    pub(super) async fn generation(
+        &self,
+        id: &str,
+        generation: u64,
+        whole: bool,
+    ) -> Result<Response, Response> {
         let all = self.kept(id).await?;
         let (newest, past) = all
             .iter()
@@ -122,8 +127,13 @@ impl Streams {
             .find_map(|(index, past)| (past.generation == generation).then_some((index == 0, past)))
             .ok_or_else(|| answer::missing(&format!("generation {generation} of stream '{id}'")))?;
         let mut told = entry(past, newest);
-        told["text"] = past.text.as_str().into();
-        told["config"] = config(&past.text);
+        let (text, config) = if whole {
+            (past.text.clone(), config(&past.text))
+        } else {
+            veiled(&past.text, past.kind, &self.runtime.engine().registry)
+        };
+        told["text"] = text.into();
+        told["config"] = config;
         Ok(answer::json(StatusCode::OK, &told))
     }
 

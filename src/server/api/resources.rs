@@ -3,6 +3,7 @@
 use super::{
     Streams, answer, either,
     query::Query,
+    scrub::veiled,
     streams::{config, described},
     write::{PARAMETERS, is_chilled, options},
 };
@@ -12,7 +13,7 @@ use weir_control::{
     record::{Key, Kind as RecordKind},
     status::View,
 };
-use weir_core::http::{Request, Response};
+use weir_core::http::{Request, Response, Scope};
 
 const TYPES: &str =
     "Var `type` must be set to one of `cache`, `input`, `output`, `processor` or `rate_limit`";
@@ -76,8 +77,13 @@ impl Streams {
         let view = self.service.view(&key).ok_or_else(|| answer::missing(&key.to_string()))?;
         let mut told = entry(&view, &users);
         let desired = view.desired.ok_or_else(|| answer::missing(&key.to_string()))?;
-        told["config"] = config(&desired.text);
-        told["text"] = desired.text.as_str().into();
+        let (text, config) = if request.caller.may(Scope::Write) {
+            (desired.text.clone(), config(&desired.text))
+        } else {
+            veiled(&desired.text, desired.kind, &self.runtime.engine().registry)
+        };
+        told["config"] = config;
+        told["text"] = text.into();
         let mut response = answer::json(StatusCode::OK, &told);
         super::write::tag(&mut response, desired.generation);
         Ok(response)

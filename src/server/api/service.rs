@@ -7,6 +7,7 @@ use super::{
 use crate::{
     http::{TEXT, not_found},
     runtime::{RunningStream, TERMINATED, is_over},
+    secrets::hide,
     telemetry::metrics::{Group, json as metrics_json, prometheus},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -111,7 +112,7 @@ fn status(connection: &Connection, over: bool) -> String {
     let shared = path.starts_with("input_resources") || path.starts_with("output_resources");
     let connected = connection.is_up() && (shared || !over);
     let label = Value::from(connection.component.label.as_str());
-    let error = connection.error().filter(|_| !connected && !over);
+    let error = connection.error().filter(|_| !connected && !over).map(hide);
     let error = error.map(|error| format!(",\"error\":{}", Value::from(error))).unwrap_or_default();
     format!("{{\"label\":{label},\"path\":{},\"connected\":{connected}{error}}}", Value::from(path))
 }

@@ -4,6 +4,7 @@ use super::{
     Streams, answer, either,
     query::Query,
     routes::stream,
+    scrub::veiled,
     submit::Refusal,
     write::{is_chilled, options},
 };
@@ -25,7 +26,7 @@ use weir_control::{
 };
 use weir_core::{
     duration::format as go_duration,
-    http::{Request, Response},
+    http::{Request, Response, Scope},
 };
 
 /// Who decides, in a word.
@@ -111,7 +112,7 @@ impl Streams {
 
     async fn get(&self, id: &str, request: &Request) -> Result<Response, Response> {
         if let Some(generation) = Query::of(request).number("generation")? {
-            return self.generation(id, generation).await;
+            return self.generation(id, generation, request.caller.may(Scope::Write)).await;
         }
         let view = self.service.view(&stream(id)).ok_or_else(answer::no_stream)?;
         let desired = view.desired.clone().ok_or_else(answer::no_stream)?;
@@ -120,7 +121,13 @@ impl Streams {
         body.insert("active".into(), active.into());
         body.insert("uptime".into(), uptime.as_secs_f64().into());
         body.insert("uptime_str".into(), go_duration(uptime).into());
-        body.insert("config".into(), config(&desired.text));
+        let registry = &self.runtime.engine().registry;
+        let shown = if request.caller.may(Scope::Write) {
+            config(&desired.text)
+        } else {
+            veiled(&desired.text, Kind::Stream, registry).1
+        };
+        body.insert("config".into(), shown);
         let mut response = answer::json(StatusCode::OK, &Value::Object(body));
         super::write::tag(&mut response, desired.generation);
         Ok(response)

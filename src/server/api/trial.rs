@@ -187,6 +187,7 @@ impl Streams {
             pipes: Arc::new(Pipes::default()),
             http: Arc::new(NoHttp),
             strict: self.runtime.engine().strict,
+            tracer: None,
         };
         // Where the streams run: what spins there delays no answer.
         let compared = self.runtime.data().spawn(async move {

@@ -1,6 +1,7 @@
 //! Log lines as logfmt or JSON, in the reference's layout.
 
 use super::limit::Limiter;
+use crate::secrets::hide;
 use serde_json::{Map, Value};
 use std::{
     fmt::Write as _,
@@ -139,7 +140,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             lines += &self.line(level, fields);
         }
         // A log that cannot be written must not stop what it tells about.
-        drop(to.write_all(lines.as_bytes()).and_then(|()| to.flush()));
+        drop(to.write_all(hide(lines).as_bytes()).and_then(|()| to.flush()));
     }
 }
 
