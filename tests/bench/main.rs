@@ -53,7 +53,7 @@ const TEN_LINES: &str = "let total = this.items.map_each(item -> item.qty * item
     root.first = this.items.0.sku | \"none\"\nroot.big = if $total > 1000 { true } else { false }";
 
 fn mappings(criterion: &mut Criterion) {
-    map(criterion, "pass-through", "");
+    map(criterion, "pass-through", "root = nothing()");
     map(criterion, "metadata", "meta kind = \"order\"");
     map(criterion, "filter", "root = if this.status == \"new\" { deleted() }");
     map(criterion, "edit", EDIT);
