@@ -7,7 +7,7 @@ use crate::{
 use std::{fmt::Display, sync::Arc};
 
 /// Writes log lines in the name of one component.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Log {
     component: Arc<Component>,
     stream: Option<String>,

@@ -63,7 +63,7 @@ fn streams_are_steered_and_exit_codes_say_how_it_went() {
     let server = Server::start();
     server.done("POST", "/streams/a", &idle_stream("one"));
     let table = [
-        (&["wait", "a", "--for", "running"][..], 0, "phase: Running"),
+        (&["wait", "a", "--for", "running"][..], 0, "stream a is Running"),
         (&["get"], 0, "ID  PHASE"),
         (&["get", "streams", "-o", "json"], 0, "\"phase\": \"Running\""),
         (&["get", "streams", "a"], 0, "root = \"one\""),

@@ -270,7 +270,8 @@ fn what_inflates_to_too_much_is_refused_whatever_made_it() {
         refused(&server, algorithm, "exceeds the limit");
     }
     let peak = peak(&server);
-    assert!(peak < 1400 * MIB, "{} MiB", peak / MIB);
+    // A file of 257 MiB as one message, what it was read into, and what is made of both.
+    assert!(peak < 2048 * MIB, "{} MiB", peak / MIB);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod peer;
 mod places;
 mod readme;
 mod recorded;
+mod secrets;
 mod survival;
 mod traces;
 mod watch;

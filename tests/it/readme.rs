@@ -62,6 +62,7 @@ fn walk_through(heading: &str) {
     let path = format!("{}:{}", place.path().join("bin").display(), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.args(["-c", &script]).current_dir(place.path()).env("PATH", path).stdin(Stdio::null());
+    command.env("WEIR_SERVER", format!("http://127.0.0.1:{port}"));
     for who in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{who}_NAME"), "x").env(format!("GIT_{who}_EMAIL"), "x@example.com");
     }
@@ -96,6 +97,11 @@ fn over_rest() {
 #[test]
 fn left_alone() {
     walk_through("Left alone");
+}
+
+#[test]
+fn living_with_weir() {
+    walk_through("Living with weir");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use weir_core::{
     error::Error,
     field::Field,
     input::{InputComponent, Progress, Reader, Reading},
+    log::Log,
     registry::InputSpec,
     spec::{Body, Example, Status},
 };
@@ -57,10 +58,10 @@ pub(super) static SPEC: InputSpec = InputSpec {
         .default("true"),
     ]),
     examples: &[Example { title: "All tables of a folder", config: "paths: [ './tables/*.csv' ]" }],
-    build: |node, _| {
+    build: |node, context| {
         let config: Config = node.read()?;
         let waiting = expand(&config.paths)?;
-        Ok(InputComponent::Reader(Box::new(CsvInput::new(&config, waiting)?)))
+        Ok(InputComponent::Reader(Box::new(CsvInput::new(&config, waiting, Log::new(context))?)))
     },
 };
 
@@ -81,6 +82,7 @@ const PIECE: usize = 256 << 10;
 const MESSAGES: usize = 1024;
 
 struct CsvInput {
+    log: Log,
     waiting: VecDeque<PathBuf>,
     header: bool,
     delimiter: char,
@@ -145,7 +147,7 @@ fn read_piece(mut file: File) -> JoinHandle<std::io::Result<(File, Vec<u8>)>> {
 }
 
 impl CsvInput {
-    fn new(config: &Config, waiting: VecDeque<PathBuf>) -> Result<Self, BuildError> {
+    fn new(config: &Config, waiting: VecDeque<PathBuf>, log: Log) -> Result<Self, BuildError> {
         let mut characters = config.delimiter.chars();
         let (Some(delimiter), None) = (characters.next(), characters.next()) else {
             return Err(BuildError::new("delimiter value must be exactly one character"));
@@ -161,6 +163,7 @@ impl CsvInput {
             return Err(BuildError::new("requires at least one input file path"));
         }
         Ok(Self {
+            log,
             waiting,
             header: config.parse_header_row,
             delimiter,
@@ -210,7 +213,9 @@ impl CsvInput {
                     reading.messages.append(&mut self.batch);
                     return reading.end_batch();
                 }
-                Some(Err(error)) => tracing::error!("Failed to read {}: {error}", table.path.display()),
+                Some(Err(error)) => {
+                    self.log.error(format_args!("Failed to read {}: {error}", table.path.display()));
+                }
                 Some(Ok(())) => self.batch.extend(table.message(&self.record)),
             }
             if self.batch.len() >= self.batch_count {
@@ -275,7 +280,7 @@ impl Reader for CsvInput {
                     }
                     Err(error) => {
                         let error = Error::from(error);
-                        tracing::error!("Failed to read {}: {error}", table.path.display());
+                        self.log.error(format_args!("Failed to read {}: {error}", table.path.display()));
                         table.parser.finish();
                     }
                 }
@@ -325,7 +330,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path
         });
-        let mut input = CsvInput::new(&config, paths.collect()).unwrap();
+        let mut input = CsvInput::new(&config, paths.collect(), Log::default()).unwrap();
         let mut out = Vec::new();
         loop {
             let mut reading = Reading::default();

@@ -21,6 +21,7 @@ use weir_core::{
     field::Field,
     frame::MAX_BATCHES,
     input::{InputComponent, Progress, Reader, Reading},
+    log::Log,
     node::Node,
     prepare,
     registry::InputSpec,
@@ -69,6 +70,7 @@ pub(super) static SPEC: InputSpec = Spec {
             ready: VecDeque::new(),
             position: 0,
             ledger: Arc::new(ledger),
+            log: Log::new(context),
         })))
     },
 };
@@ -132,6 +134,7 @@ struct FileInput {
     ready: VecDeque<Message>,
     position: u64,
     ledger: Arc<Ledger>,
+    log: Log,
 }
 
 /// A file that was read from, and what came.
@@ -348,7 +351,7 @@ impl FileInput {
         if let Err(error) = cut {
             source.ended = true;
             source.reading = None;
-            tracing::error!("Failed to read {}: {error}", source.path.display());
+            self.log.error(format_args!("Failed to read {}: {error}", source.path.display()));
         }
         Ok(())
     }

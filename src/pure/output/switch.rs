@@ -10,11 +10,11 @@ use weir_bloblang::{Message, Scratch};
 use weir_core::{
     ack::{Failure, Fork, Origin},
     build_error::BuildError,
-    component::Component,
     error::Error,
     expression::Mapping,
     field::Field,
     frame::Frame,
+    log::Log,
     node::{Node, Style},
     output::{Output, OutputComponent},
     registry::OutputSpec,
@@ -65,8 +65,8 @@ pub(super) static SPEC: OutputSpec = OutputSpec {
             let check = if case.check.is_empty() { None } else { Some(Mapping::parse(&case.check)?) };
             cases.push(Case { check, output, continues: case.continues });
         }
-        let component = Arc::clone(context.component());
-        Ok(OutputComponent::Node(Arc::new(Switch { cases, strict: config.strict_mode, component })))
+        let log = Log::new(context);
+        Ok(OutputComponent::Node(Arc::new(Switch { cases, strict: config.strict_mode, log })))
     },
 };
 
@@ -112,7 +112,7 @@ struct CaseConfig {
 struct Switch {
     cases: Vec<Case>,
     strict: bool,
-    component: Arc<Component>,
+    log: Log,
 }
 
 struct Case {
@@ -131,8 +131,7 @@ impl Switch {
             let met = match &case.check {
                 None => true,
                 Some(check) => check.check(batch, index, scratch).unwrap_or_else(|error| {
-                    let (label, path) = (&self.component.label, &self.component.path);
-                    tracing::error!(label, path, "Failed to test case {number}: {error}");
+                    self.log.error(format_args!("Failed to test case {number}: {error}"));
                     false
                 }),
             };
@@ -253,7 +252,7 @@ mod tests {
             output: Arc::clone(*child) as Arc<dyn Output>,
             continues: *continues,
         });
-        Switch { cases: cases.collect(), strict, component: Arc::default() }
+        Switch { cases: cases.collect(), strict, log: Log::default() }
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ use weir_core::{
     frame::MAX_BATCHES,
     http::{Handler, HttpHost, Request, Response, Route, Served},
     input::{InputComponent, Reader, Reading},
+    log::Log,
     node::Node,
     rate_limit::RateLimit,
     registry::InputSpec,
@@ -132,13 +133,14 @@ impl HttpServer {
             "" => None,
             label => Some(context.rate_limit(label)?),
         };
-        let environment = context.environment().clone();
+        let (environment, log) = (context.environment().clone(), Log::new(context));
         let endpoint = Arc::new(Endpoint {
             to: to.clone(),
             verbs: config.allowed_verbs,
             timeout,
             rate_limit,
-            answer: Answer::new(config.sync_response)?,
+            answer: Answer::new(config.sync_response, log.clone())?,
+            log,
             tracer: environment.tracer.clone(),
             soft_stop: environment.soft_stop.clone(),
             hard_stop: environment.hard_stop.clone(),
@@ -217,6 +219,7 @@ struct Endpoint {
     timeout: Duration,
     rate_limit: Option<Slot<dyn RateLimit>>,
     answer: Answer,
+    log: Log,
     tracer: Option<Arc<Tracer>>,
     soft_stop: CancellationToken,
     hard_stop: CancellationToken,
@@ -234,7 +237,7 @@ impl Endpoint {
     /// The answer to a client that must wait, if it must.
     async fn limited(&self) -> Option<Response> {
         let failed = |reason: &dyn std::fmt::Display| {
-            tracing::warn!("Failed to access rate limit: {reason}");
+            self.log.warn(format_args!("Failed to access rate limit: {reason}"));
             Some(Response::error(StatusCode::BAD_GATEWAY, "Server error"))
         };
         let Some(limit) = self.rate_limit.as_ref()?.get() else { return failed(&"it was removed") };
@@ -271,7 +274,7 @@ impl Endpoint {
             return response;
         }
         let Some(mut batch) = request::messages(&request) else {
-            tracing::warn!("Request read failed: the body is not what its content type says");
+            self.log.warn("Request read failed: the body is not what its content type says");
             return Response::error(StatusCode::BAD_REQUEST, "Bad request");
         };
         if batch.is_empty() {
@@ -333,6 +336,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             rate_limit: None,
             answer: Answer::plain(),
+            log: Log::default(),
             tracer: None,
             soft_stop: CancellationToken::new(),
             hard_stop: CancellationToken::new(),

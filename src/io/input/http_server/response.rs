@@ -14,6 +14,7 @@ use weir_core::{
     expression::Interpolated,
     field::Field,
     http::{Body, Response},
+    log::Log,
 };
 
 /// The fields of `sync_response`.
@@ -40,11 +41,13 @@ pub(super) struct Answer {
     status: Interpolated,
     headers: Vec<(String, Interpolated)>,
     metadata: Filter,
+    log: Log,
 }
 
 impl Answer {
-    pub(super) fn new(config: AnswerConfig) -> Result<Self, BuildError> {
+    pub(super) fn new(config: AnswerConfig, log: Log) -> Result<Self, BuildError> {
         Ok(Self {
+            log,
             status: config.status,
             headers: config.headers.into_iter().collect(),
             metadata: Filter::new(config.metadata_headers).map_err(|error| error.at("metadata_headers"))?,
@@ -54,7 +57,7 @@ impl Answer {
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         let status = Interpolated::parse("200").unwrap();
-        Self { status, headers: Vec::new(), metadata: Filter::default() }
+        Self { status, headers: Vec::new(), metadata: Filter::default(), log: Log::default() }
     }
 
     /// The answer; nothing came back: an empty one.
@@ -64,7 +67,9 @@ impl Answer {
         for (name, value) in &self.headers {
             match value.resolve_string(batch, 0) {
                 Ok(value) => set(&mut response, name, value.as_bytes()),
-                Err(error) => tracing::error!("Interpolation of response header {name} error: {error}"),
+                Err(error) => {
+                    self.log.error(format_args!("Interpolation of response header {name} error: {error}"));
+                }
             }
         }
         let Some(status) = self.status(batch) else {
@@ -88,7 +93,7 @@ impl Answer {
             let guessed = || content_type::guess(message.content()).to_owned();
             let media = part_type.map_or_else(guessed, |media| {
                 media.resolve_string(batch, index).unwrap_or_else(|error| {
-                    tracing::error!("Interpolation of content-type header error: {error}");
+                    self.log.error(format_args!("Interpolation of content-type header error: {error}"));
                     guessed()
                 })
             });
@@ -104,13 +109,13 @@ impl Answer {
         let text = match self.status.resolve_string(batch, 0) {
             Ok(text) => text,
             Err(error) => {
-                tracing::error!("Interpolation of response status code error: {error}");
+                self.log.error(format_args!("Interpolation of response status code error: {error}"));
                 return None;
             }
         };
         let status = text.parse::<u16>().ok().and_then(|status| StatusCode::from_u16(status).ok());
         if status.is_none() {
-            tracing::error!("Failed to parse sync response status code expression: {text}");
+            self.log.error(format_args!("Failed to parse sync response status code expression: {text}"));
         }
         status
     }

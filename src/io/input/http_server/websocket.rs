@@ -94,7 +94,7 @@ impl Talk {
                 Ok(None) => return Ok(()),
                 Ok(Some(wait)) => wait,
                 Err(error) => {
-                    tracing::warn!("Failed to access rate limit: {error}");
+                    self.endpoint.log.warn(format_args!("Failed to access rate limit: {error}"));
                     PAUSE
                 }
             };

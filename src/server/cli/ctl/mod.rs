@@ -88,11 +88,20 @@ enum Verb {
         #[command(flatten)]
         files: Files,
     },
-    /// Shows what would be changed if files were all streams there shall be.
+    /// Shows what would be changed if files were all streams there shall be; or of one stream, what its file would
+    /// change in the data.
     Plan {
+        /// A stream: its processors and those of the file see the same messages, and nothing is sent.
+        id: Option<String>,
         /// Stream files, folders of them, or globs. May be repeated.
         #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
         files: Vec<String>,
+        /// How many messages of the stream are looked at.
+        #[arg(long, value_name = "COUNT", requires = "id")]
+        sample: Option<u64>,
+        /// How long messages are waited for.
+        #[arg(long = "for", value_name = "DURATION", requires = "id")]
+        time: Option<String>,
     },
     /// Removes streams.
     Delete {
@@ -133,6 +142,12 @@ enum Verb {
     },
     /// Lists streams of files that the API has changed.
     Drift,
+    /// Makes streams what their files say again.
+    Revert {
+        /// The streams.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Prints what happened; one JSON object a line.
     Events {
         /// Goes on with what happens.
@@ -227,7 +242,11 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
             let options = set::Options { prune: files.prune, dry_run: true, ..set::Options::default() };
             set::apply(client, printer, &files.files, &options).await
         }
-        Verb::Plan { files } => {
+        Verb::Plan { id: Some(id), files, sample, time } => {
+            let query = [("sample", sample.map(|count| count.to_string())), ("for", time)];
+            set::trial(client, printer, &id, &files, &given(query)).await
+        }
+        Verb::Plan { id: None, files, .. } => {
             let options = set::Options { prune: true, dry_run: true, ..set::Options::default() };
             match set::apply(client, printer, &files, &options).await? {
                 Outcome::Differs => Ok(Outcome::Done),
@@ -239,6 +258,9 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
         Verb::Resume { ids } => each(client, printer, &ids, Method::POST, Some("resume"), "resumed").await,
         Verb::Restart { ids } => {
             each(client, printer, &ids, Method::POST, Some("restart"), "restarted").await
+        }
+        Verb::Revert { ids } => {
+            each(client, printer, &ids, Method::POST, Some("revert"), "what its file says").await
         }
         Verb::History { id } => {
             let told = client.get(&["streams", &id, "history"], &[]).await?.json()?;
@@ -268,12 +290,16 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
                 ("for", time),
                 ("redact", redact),
             ];
-            let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            client.stream(&["streams", &id, "tap"], &query, printer).await
+            client.stream(&["streams", &id, "tap"], &given(query), printer).await
         }
         Verb::Wait { id, phase, timeout } => wait(client, printer, &id, &phase, &timeout).await,
         Verb::Export { folder } => set::export(client, &folder).await,
     }
+}
+
+/// The parameters that were given.
+fn given<const N: usize>(query: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 async fn get(client: &Client, printer: &Printer, kind: &str, id: Option<&str>) -> Result<Outcome, Failure> {
@@ -344,7 +370,7 @@ async fn wait(
         let told = client.get(&["streams", id, "status"], &[]).await?.json()?;
         let now = told.get("phase").and_then(Value::as_str).unwrap_or_default();
         if now.eq_ignore_ascii_case(phase) {
-            return printer.one(&told);
+            return printer.said(&told, &format!("stream {id} is {now}"));
         }
         if Instant::now() >= end {
             let reason = told.get("reason").and_then(Value::as_str).unwrap_or("no reason is known");

@@ -140,12 +140,17 @@ impl Printer {
         Self::out(&shown.collect::<String>())
     }
 
-    /// Something that was done, in a sentence; the server's answer for scripts.
-    pub(super) fn done(&self, answer: &Answer, text: &str) -> Result<Outcome, Failure> {
+    /// Something in a sentence; the whole of it for scripts.
+    pub(super) fn said(&self, value: &Value, text: &str) -> Result<Outcome, Failure> {
         match self.form {
             Form::Table => Self::out(&format!("{text}\n")),
-            Form::Json | Form::Yaml => self.one(&answer.json()?),
+            Form::Json | Form::Yaml => self.one(value),
         }
+    }
+
+    /// Something that was done, in a sentence; the server's answer for scripts.
+    pub(super) fn done(&self, answer: &Answer, text: &str) -> Result<Outcome, Failure> {
+        self.said(&answer.json()?, text)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Outcome,
     client::{Client, Failure},
+    given,
     print::Printer,
 };
 use crate::files::{Sources, first_of_each, read};
@@ -32,8 +33,7 @@ pub(super) struct Options {
 impl Options {
     fn query(&self) -> Vec<(&'static str, String)> {
         let dry_run = self.dry_run.then(|| "true".to_owned());
-        let all = [("dry_run", dry_run), ("probation", self.probation.clone()), ("note", self.note.clone())];
-        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        given([("dry_run", dry_run), ("probation", self.probation.clone()), ("note", self.note.clone())])
     }
 }
 
@@ -154,6 +154,45 @@ fn told(changes: &[Value], unchanged: &Value) -> String {
     text
 }
 
+/// What a file would change in one stream and in its data.
+pub(super) async fn trial(
+    client: &Client,
+    printer: &Printer,
+    id: &str,
+    paths: &[String],
+    query: &[(&str, String)],
+) -> Result<Outcome, Failure> {
+    let mut all = streams(paths)?;
+    let only = (all.len() == 1).then(|| all.pop_first()).flatten();
+    let text = all.remove(id).or(only.map(|(_, text)| text));
+    let text = text.ok_or_else(|| Failure::Refused(format!("no file is stream {id}")))?;
+    let body = whole(&BTreeMap::from([("spec".to_owned(), text)]))?;
+    let plan = client.send(Method::POST, &["streams", id, "plan"], query, Some(body)).await?.json()?;
+    let changes = plan["changes"].as_array().map_or(&[][..], Vec::as_slice);
+    printer.plan(&plan, &format!("{}{}", told(changes, &plan["unchanged"]), data(&plan["data"])))
+}
+
+/// What differs in the data, for people.
+fn data(data: &Value) -> String {
+    let all = |name: &str| data[name].as_array().map_or(&[][..], Vec::as_slice);
+    let mut text: String = all("changed").iter().filter_map(|one| one["diff"].as_str()).collect();
+    for one in all("newly_failing") {
+        let _written =
+            writeln!(text, "message {} fails: {}", one["index"], one["error"].as_str().unwrap_or_default());
+    }
+    for one in all("left_out").iter().filter_map(Value::as_str) {
+        let _written = writeln!(text, "left out: {one}");
+    }
+    let (changed, dropped, added, failing) =
+        (all("changed").len(), all("dropped").len(), all("added").len(), all("newly_failing").len());
+    let _written = writeln!(
+        text,
+        "of {} messages {} stay the same, {changed} change, {dropped} are dropped, {added} added, {failing} newly fail",
+        data["messages"], data["same"]
+    );
+    text
+}
+
 /// A stream as it was submitted.
 pub(super) async fn stream(client: &Client, id: &str) -> Result<Value, Failure> {
     let newest = client.get(&["streams", id, "history"], &[("limit", "1".into())]).await?.json()?;
@@ -231,9 +270,9 @@ mod tests {
 
     #[test]
     fn comments_and_variables_stay_as_they_are_written() {
-        let set = [("1", "# why\ninput: { x: ${PORT:1} }\n\n"), ("b", "--- \ninput: { y: ${Y} }")];
+        let set = [("1", "# why\ninput: { x: ${PORT:1} }\n\n"), ("b", "--- \ninput: { z: ${Z} }")];
         let set = set.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
-        let wanted = "\"1\":\n  # why\n  input: { x: ${PORT:1} }\n\nb:\n  input:\n    \"y\": ${Y}\n";
+        let wanted = "\"1\":\n  # why\n  input: { x: ${PORT:1} }\n\nb:\n  input:\n    z: ${Z}\n";
         assert_eq!(whole(&set).unwrap(), wanted);
         let file = resource("cache", "c", "memory: { default_ttl: ${TTL} }").unwrap();
         assert_eq!(file, "cache_resources:\n  - label: c\n    memory:\n      default_ttl: ${TTL}\n");
