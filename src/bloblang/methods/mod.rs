@@ -32,6 +32,8 @@ mod markup;
 mod msgpack;
 mod numbers;
 mod objects;
+#[cfg(feature = "parquet")]
+mod parquet;
 #[cfg(feature = "passwords")]
 mod passwords;
 mod regex;
@@ -73,6 +75,8 @@ pub(crate) static METHODS: &[&[Spec]] = &[
     geoip::FAMILY,
     #[cfg(feature = "jwt")]
     jwt::FAMILY,
+    #[cfg(feature = "parquet")]
+    parquet::FAMILY,
     #[cfg(feature = "passwords")]
     passwords::FAMILY,
     markup::FAMILY,
