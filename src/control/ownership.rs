@@ -106,18 +106,11 @@ impl Service {
         loop {
             tokio::time::sleep(EVERY).await;
             let now = record::now();
-            let over: Vec<Key> = {
-                let table = self.shared.table();
-                let ends = |desired: &Arc<Desired>| {
-                    desired
-                        .overridden
-                        .as_ref()
-                        .is_some_and(|over| over.expires_at <= Some(now) && over.expires_at.is_some())
-                };
-                let over = table.slots.iter().filter(|(_, slot)| slot.desired.as_ref().is_some_and(ends));
-                over.map(|(key, _)| key.clone()).collect()
-            };
-            for key in over {
+            let over = self
+                .shared
+                .table()
+                .watch(|slot| slot.desired.as_ref()?.overridden.as_ref()?.expires_at.filter(|at| *at <= now));
+            for (key, _) in over {
                 let note = Some("its time was over".to_owned());
                 let origin = Origin { actor: ITSELF.into(), verb: "REVERT".into(), note };
                 let options = WriteOptions { origin, ..WriteOptions::default() };

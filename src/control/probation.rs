@@ -115,15 +115,11 @@ impl Slot {
 impl Shared {
     /// Ends the probations that can be judged.
     pub(crate) async fn judge_trials(&self) {
-        let trials: Vec<(Key, u64, Outcome)> = {
-            let table = self.table();
-            let trials = table.slots.iter().filter_map(|(key, slot)| {
-                let (generation, outcome) = slot.trial()?;
-                Some((key.clone(), generation, outcome))
-            });
-            trials.collect()
-        };
-        for (key, generation, outcome) in trials {
+        let trials = self.table().watch(Slot::trial);
+        if trials.is_empty() {
+            return;
+        }
+        for (key, (generation, outcome)) in trials {
             let origin = match &outcome {
                 Outcome::Passed => {
                     tracing::info!(%key, generation, "passed its probation");

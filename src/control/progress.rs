@@ -52,7 +52,7 @@ impl Shared {
             slot.progress = None;
             return false;
         };
-        let expect = ask(Some(&live.running), Running::expect);
+        let expect = live.expect;
         if expect.is_none() && !all {
             return false;
         }

@@ -7,7 +7,7 @@ use crate::{
     runtime::{BuildFailure, Builder, EndSignal, Ended, Prepared, Running, Start},
     status::{LastError, Phase},
     store::committer::{Change, Commits, Committed},
-    table::{Failure, Invalid, Live, Slot, Table},
+    table::{Failure, Invalid, Live, Slot, Table, ask},
     views::Timing,
 };
 use futures_util::FutureExt as _;
@@ -405,7 +405,9 @@ impl Shared {
         match started {
             Ok(running) => {
                 (slot.lacking, slot.uses) = (lacking, Some((run.0, uses)));
-                slot.live = Some(Live { run, token, running: Arc::from(running), started: begun });
+                let running = Arc::from(running);
+                let expect = ask(Some(&running), Running::expect);
+                slot.live = Some(Live { run, token, running, started: begun, expect });
                 slot.ended = slot.early_end(token);
                 (slot.last, slot.failed, slot.invalid) = (None, None, None);
                 self.enter(key, slot, Phase::Running);

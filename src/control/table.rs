@@ -4,7 +4,7 @@ use crate::{
     diff::{Have, Run, Want},
     progress::Progress,
     record::{self, Desired, Key, Kind, StoredCheckpoint},
-    runtime::{Ended, Prepared, Running},
+    runtime::{Ended, Expect, Prepared, Running},
     status::{self, LastError, Observed, Phase, View},
     store::{committer::Committed, folder::Condition},
 };
@@ -61,6 +61,8 @@ pub(crate) struct Live {
     pub(crate) token: u64,
     pub(crate) running: Arc<dyn Running>,
     pub(crate) started: Instant,
+    /// What it promised.
+    pub(crate) expect: Option<Expect>,
 }
 
 /// A failed run and when it may start again.
@@ -207,6 +209,12 @@ pub(crate) fn ask<T: Default>(run: Option<&Arc<dyn Running>>, ask: impl FnOnce(&
     run.and_then(|run| catch_unwind(AssertUnwindSafe(|| ask(&**run))).ok()).unwrap_or_default()
 }
 
+/// Whether a record asks to be looked at each second.
+fn asks(desired: &Arc<Desired>) -> bool {
+    let ends = desired.overridden.as_ref().is_some_and(|over| over.expires_at.is_some());
+    ends || desired.on_probation().is_some()
+}
+
 /// The table itself; always behind a lock that is never held over a wait.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -223,6 +231,8 @@ pub(crate) struct Table {
     /// Positions whose outputs are synced, to be committed.
     pub(crate) synced: HashMap<(Arc<str>, String), StoredCheckpoint>,
     pub(crate) conditions: Vec<Condition>,
+    /// Keys whose records ask to be looked at each second: on probation, or changed over a file for a time.
+    pub(crate) watched: BTreeSet<Key>,
 }
 
 impl Table {
@@ -246,9 +256,21 @@ impl Table {
                 slot.checkpoints.clear();
                 slot.unsynced.clear();
             }
+            // Of those that no longer ask the next look lets go.
+            if desired.as_ref().is_some_and(asks) {
+                self.watched.insert(key.clone());
+            }
             slot.desired = desired;
         }
         Some(slot)
+    }
+
+    /// What `look` finds of the keys that ask to be looked at.
+    pub(crate) fn watch<T>(&mut self, look: impl Fn(&Slot) -> Option<T>) -> Vec<(Key, T)> {
+        let slots = &self.slots;
+        self.watched.retain(|key| slots.get(key).and_then(|slot| slot.desired.as_ref()).is_some_and(asks));
+        let found = self.watched.iter().filter_map(|key| Some((key.clone(), look(slots.get(key)?)?)));
+        found.collect()
     }
 
     /// Takes in what was committed here.

@@ -8,7 +8,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::Path,
-    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -169,14 +168,18 @@ impl Mark {
 }
 
 /// Runs a task under its mark: it is there while the task is being polled.
-pub(crate) async fn marked<T>(mark: Option<Mark>, task: &'static str, work: impl Future<Output = T>) -> T {
-    let Some(mark) = mark else { return work.await };
-    let mut work = pin!(work);
-    std::future::poll_fn(|cx| {
-        let _inside = mark.enter(task);
+///
+/// The work is boxed: a future that is given by value lies in its taker twice, which ten thousand idle streams would pay.
+pub(crate) fn marked<T>(
+    mark: Option<Mark>,
+    task: &'static str,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    let mut work = Box::pin(work);
+    std::future::poll_fn(move |cx| {
+        let _inside = mark.as_ref().map(|mark| mark.enter(task));
         work.as_mut().poll(cx)
     })
-    .await
 }
 
 /// Whose turn it is in a chain of processors: for the report of a panic and, in a pipeline, for the thread's mark.

@@ -375,7 +375,8 @@ impl Pipeline {
                     if frame.messages().len() >= MUCH {
                         step_aside().await;
                     }
-                    self.pass(frame, &to, at).await;
+                    // Boxed, for it is large, and an idle worker keeps room for what it awaits.
+                    Box::pin(self.pass(frame, &to, at)).await;
                 }
                 Some(Next::Flush) => {
                     // Taken while no other worker can begin a frame.
