@@ -48,6 +48,10 @@ impl Shared {
         for key in &broken {
             table.wake(key);
         }
+        drop(table);
+        if !broken.is_empty() {
+            self.work.notify_one();
+        }
     }
 
     /// Tells of a connection that was lost, or is there again.
