@@ -11,6 +11,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+/// Every so many looks, connections are asked for: ten thousand of them cost a measurable share of a core.
+const LINKS: u64 = 3;
 /// Every so many looks, streams that promised nothing are asked for their progress as well.
 const SELDOM: u64 = 30;
 
@@ -24,7 +26,7 @@ impl Shared {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for look in 0.. {
             tick.tick().await;
-            self.look_at_runs(look % SELDOM == 0);
+            self.look_at_runs(look % SELDOM == 0, look % LINKS == 0);
             self.judge_trials().await;
             if look % PRUNED == PRUNED / 60 {
                 self.commits
@@ -35,7 +37,7 @@ impl Shared {
         }
     }
 
-    fn look_at_runs(&self, all: bool) {
+    fn look_at_runs(&self, all: bool, links: bool) {
         let mut table = self.table();
         let streams = table.slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream);
         let mut broken = Vec::new();
@@ -43,7 +45,9 @@ impl Shared {
             if self.look_at_progress(key, slot, all) {
                 broken.push(key.clone());
             }
-            self.look_at_links(key, slot);
+            if links {
+                self.look_at_links(key, slot);
+            }
         }
         for key in &broken {
             table.wake(key);
