@@ -224,8 +224,9 @@ pub(crate) fn general(value: f64, precision: usize) -> String {
 
 /// Whether a character is shown as it is in quoted text.
 fn is_printable(char: char) -> bool {
-    // `escape_debug` leaves what Unicode calls printable, but escapes marks that extend the one before.
-    char == ' ' || (!char.is_whitespace() && (char.escape_debug().len() == 1 || "'\"\\".contains(char)))
+    // A mark is printable, but escaped where it has no letter before it.
+    let shown = || format!("x{char}").escape_debug().nth(1) == Some(char);
+    char == ' ' || char.is_ascii_graphic() || (!char.is_whitespace() && shown())
 }
 
 impl From<std::str::Utf8Error> for JsonError {
@@ -241,5 +242,6 @@ mod tests {
     #[test]
     fn quoting() {
         assert_eq!(quote("a\"\n\u{1}\u{2028}é'\u{7f}"), r#""a\"\n\x01\u2028é'\x7f""#);
+        assert_eq!(quote("\u{301}e\u{301}\u{200d}"), "\"\u{301}e\u{301}\\u200d\"");
     }
 }

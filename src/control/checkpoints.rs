@@ -47,10 +47,15 @@ impl Shared {
     pub(crate) async fn keep_checkpoints(self: Arc<Self>) {
         let mut tick = tokio::time::interval(self.options.checkpoint_every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut seen, mut at_rest) = (None, false);
         loop {
             tick.tick().await;
+            let now = self.builder.changes().map(|changes| changes.checkpoints);
+            let same = std::mem::replace(&mut seen, now) == now && now.is_some();
+            let changed = if same && at_rest { None } else { self.changed_runs() };
+            at_rest = changed.is_none();
             let syncs = TaskTracker::new();
-            for run in self.changed_runs() {
+            for run in changed.into_iter().flatten() {
                 let shared = Arc::clone(&self);
                 syncs.spawn(async move { shared.sync_run(run).await });
             }
@@ -61,21 +66,23 @@ impl Shared {
         }
     }
 
-    /// The runs with new positions that are not being synced.
-    fn changed_runs(&self) -> Vec<ChangedRun> {
-        let mut changed = Vec::new();
+    /// The runs with new positions that are not being synced; `None` when no run has any, or is being synced.
+    fn changed_runs(&self) -> Option<Vec<ChangedRun>> {
+        let (mut changed, mut at_rest) = (Vec::new(), true);
         for (key, slot) in self.table().slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream) {
             if slot.syncing {
+                at_rest = false;
                 continue;
             }
             slot.collect_checkpoints();
+            at_rest &= slot.unsynced.is_empty();
             if let (Some(live), false) = (&slot.live, slot.unsynced.is_empty()) {
                 slot.syncing = true;
                 let (running, texts) = (Arc::clone(&live.running), std::mem::take(&mut slot.unsynced));
                 changed.push(ChangedRun { key: key.clone(), running, lineage: slot.lineage, texts });
             }
         }
-        changed
+        (!at_rest).then_some(changed)
     }
 
     async fn sync_run(&self, run: ChangedRun) {

@@ -411,6 +411,7 @@ impl Shared {
                 slot.ended = slot.early_end(token);
                 (slot.last, slot.failed, slot.invalid) = (None, None, None);
                 self.enter(key, slot, Phase::Running);
+                table.promises |= expect.is_some();
                 if resource {
                     table.resource_changed();
                 }

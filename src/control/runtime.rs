@@ -24,6 +24,20 @@ impl BuildFailure {
 pub trait Builder: Send + Sync + 'static {
     /// Builds a stream or a resource from its record; called on a thread that may block.
     fn build(&self, desired: &Desired) -> Result<Box<dyn Prepared>, BuildFailure>;
+
+    /// What changed so far in everything that was built; without it, all runs are asked all the time.
+    fn changes(&self) -> Option<Changes> {
+        None
+    }
+}
+
+/// Counts changes of which nobody is told: while a count stays as it was, no run need be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// Of connections.
+    pub connections: u64,
+    /// Of checkpoints.
+    pub checkpoints: u64,
 }
 
 /// How a run ended by itself.

@@ -11,11 +11,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
-/// Every so many looks, connections are asked for: ten thousand of them cost a measurable share of a core.
-const LINKS: u64 = 3;
 /// Every so many looks, streams that promised nothing are asked for their progress as well.
 const SELDOM: u64 = 30;
-
 /// Every so many looks, the past is pruned.
 const PRUNED: u64 = 3600;
 
@@ -24,9 +21,13 @@ impl Shared {
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut connections = None;
         for look in 0.. {
             tick.tick().await;
-            self.look_at_runs(look % SELDOM == 0, look % LINKS == 0);
+            // Read before the look: what changes during it is looked at next time.
+            let now = self.builder.changes().map(|changes| changes.connections);
+            let links = now.is_none() || std::mem::replace(&mut connections, now) != now;
+            self.look_at_runs(look % SELDOM == 0, links);
             self.judge_trials().await;
             if look % PRUNED == PRUNED / 60 {
                 self.commits
@@ -39,9 +40,14 @@ impl Shared {
 
     fn look_at_runs(&self, all: bool, links: bool) {
         let mut table = self.table();
+        if !(all || links || table.promises) {
+            return;
+        }
+        let mut promises = false;
         let streams = table.slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream);
         let mut broken = Vec::new();
         for (key, slot) in streams {
+            promises |= slot.live.as_ref().is_some_and(|live| live.expect.is_some());
             if self.look_at_progress(key, slot, all) {
                 broken.push(key.clone());
             }
@@ -49,6 +55,7 @@ impl Shared {
                 self.look_at_links(key, slot);
             }
         }
+        table.promises = promises;
         for key in &broken {
             table.wake(key);
         }

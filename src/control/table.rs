@@ -233,6 +233,8 @@ pub(crate) struct Table {
     pub(crate) conditions: Vec<Condition>,
     /// Keys whose records ask to be looked at each second: on probation, or changed over a file for a time.
     pub(crate) watched: BTreeSet<Key>,
+    /// Some run promised progress, and is to be looked at each second.
+    pub(crate) promises: bool,
 }
 
 impl Table {

@@ -1,6 +1,17 @@
 //! Checkpoints: how far an input's source is acknowledged, kept across restarts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Counts the changes that nobody has asked for yet, of all checkpoints of this process.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// How often there was something new to ask for: while this stays, no checkpoint need be asked.
+pub fn changes() -> u64 {
+    CHANGES.load(Ordering::Acquire)
+}
 
 /// One component's checkpoint: an opaque text. Without a store nobody asks for it.
 ///
@@ -38,7 +49,9 @@ impl Checkpoint {
 
     /// The state has changed.
     pub fn touch(&self) {
-        self.state().changed = true;
+        if !std::mem::replace(&mut self.state().changed, true) {
+            CHANGES.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// The newest state, if it changed since this was last asked.

@@ -15,6 +15,18 @@ pub trait Account: Send + Sync {
     fn oldest(&self) -> Option<Duration>;
 }
 
+/// Counts what becomes of all connections of this process.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// How often a connection was made, came, went or was given up: while this stays, none need be looked at.
+pub fn changes() -> u64 {
+    CHANGES.load(Ordering::Acquire)
+}
+
+fn changed() {
+    CHANGES.fetch_add(1, Ordering::AcqRel);
+}
+
 /// The connection of one input or output leaf.
 #[derive(Debug)]
 pub struct Connection {
@@ -38,6 +50,7 @@ impl Connection {
     pub fn new(component: Arc<Component>) -> Self {
         let (since, failures) = (AtomicU64::new(0), AtomicU32::new(0));
         let (connected, error, account) = (AtomicBool::new(false), Mutex::new(None), OnceLock::new());
+        changed();
         Self { component, connected, error, since, failures, account }
     }
 
@@ -77,6 +90,7 @@ impl Connection {
         self.failures.store(0, Ordering::Relaxed);
         if !self.connected.swap(true, Ordering::AcqRel) {
             self.since.store(now(), Ordering::Release);
+            changed();
         }
     }
 
@@ -86,6 +100,13 @@ impl Connection {
         self.failures.fetch_add(1, Ordering::Relaxed);
         if self.connected.swap(false, Ordering::AcqRel) || self.since() == 0 {
             self.since.store(now(), Ordering::Release);
+            changed();
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        changed();
     }
 }

@@ -20,9 +20,15 @@ use weir_config::{
 };
 use weir_control::{
     record::{Desired, Key, Kind as RecordKind, Owner},
-    runtime::{BuildFailure, Builder, Counters, Ended, Expect, Link, Prepared, Running, Start},
+    runtime::{BuildFailure, Builder, Changes, Counters, Ended, Expect, Link, Prepared, Running, Start},
 };
-use weir_core::{checkpoint::Checkpoint, kind::Kind, metrics::Metrics, status::Connection, view::Uses};
+use weir_core::{
+    checkpoint::{self, Checkpoint},
+    kind::Kind,
+    metrics::Metrics,
+    status::{self, Connection},
+    view::Uses,
+};
 use weir_engine::{
     BuiltResource, End, Engine, Stream, View,
     marks::{Mark, Marks},
@@ -151,6 +157,10 @@ impl Builder for Runtime {
                 self.resource(kind, &desired.id, &node)
             }
         }
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        Some(Changes { connections: status::changes(), checkpoints: checkpoint::changes() })
     }
 }
 

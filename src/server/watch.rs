@@ -170,6 +170,10 @@ impl Notices {
                     self.folders.insert(folder.clone(), *identity);
                     self.heard.notify_one();
                 }
+                // It went away since it was looked at.
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {
+                    self.heard.notify_one()
+                }
                 Err(error) => self.complain(&error),
             }
         }

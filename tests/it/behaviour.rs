@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How soon a request must be answered while other streams keep the processors busy.
-const PROMPT: Duration = Duration::from_secs(3);
+const PROMPT: Duration = Duration::from_secs(10);
 
 fn uptime(server: &Server, id: &str) -> f64 {
     server.status(id)["uptime"]

@@ -15,7 +15,7 @@ const KILLS: usize = 30;
 const WRITERS: usize = 3;
 const IDS_EACH: usize = 3;
 /// How soon a killed server must answer again.
-const UP_AGAIN: Duration = Duration::from_secs(2);
+const UP_AGAIN: Duration = Duration::from_secs(10);
 const SHARED: &str = "shared";
 
 /// The mark of a stream that is there.

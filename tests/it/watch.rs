@@ -12,9 +12,6 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How soon a change must run; on a quiet machine it is half of that.
-const SOON: Duration = Duration::from_secs(3);
-
 /// A server that watches `s`, where these files are.
 fn watching(files: &[(&str, &str)]) -> Server {
     let place = tempfile::tempdir().unwrap();
@@ -43,7 +40,7 @@ fn here(server: &Server) -> PathBuf {
 /// Waits until a stream has this mark; `None`: until it is gone.
 fn becomes(server: &Server, id: &str, mark: Option<&str>) {
     let begun = Instant::now();
-    eventually(&format!("{id} is {mark:?}; log: {}", server.log()), SOON, || {
+    eventually(&format!("{id} is {mark:?}; log: {}", server.log()), PATIENCE, || {
         (mark_of(server, id).as_deref() == mark).then_some(())
     });
     println!("{id} is {mark:?} after {:?}", begun.elapsed());
@@ -55,7 +52,7 @@ fn ids(server: &Server) -> Vec<String> {
 
 /// Waits until these streams are all there are: one that stops is listed until it has.
 fn lists(server: &Server, wanted: &[&str]) {
-    eventually(&format!("{wanted:?} are all there are"), SOON, || (ids(server) == wanted).then_some(()));
+    eventually(&format!("{wanted:?} are all there are"), PATIENCE, || (ids(server) == wanted).then_some(()));
 }
 
 fn reason(server: &Server, id: &str) -> String {
@@ -137,11 +134,11 @@ fn a_folder_that_vanishes_takes_nothing_along_and_may_come_back() {
     let place = here(&server);
     fs::rename(place.join("s"), place.join("away")).unwrap();
     let missing = || conditions(&server).contains("SourceMissing").then_some(());
-    eventually("that the files are missing is said", SOON, missing);
+    eventually("that the files are missing is said", PATIENCE, missing);
     assert_eq!(ids(&server), ["a", "sub_b"]);
     assert!(server.is_active("a") && server.is_active("sub_b"));
     fs::rename(place.join("away"), place.join("s")).unwrap();
-    eventually("all is well", SOON, || (conditions(&server) == "[]").then_some(()));
+    eventually("all is well", PATIENCE, || (conditions(&server) == "[]").then_some(()));
     // What came back is watched as before.
     put(&place, "sub/b.yaml", &idle_stream("two"));
     becomes(&server, "sub_b", Some("two"));
@@ -218,7 +215,7 @@ fn another_branch_with_a_hundred_changes_is_at_most_two_commits() {
         let before = revision(&server);
         git(&server.path("s"), &["checkout", "-q", branch]);
         becomes(&server, "f000", Some(branch));
-        eventually("all are there", SOON, || {
+        eventually("all are there", PATIENCE, || {
             let all = ids(&server);
             let there = all.len() == count && all.iter().any(|id| id == "f085") == (branch == "main");
             (there && all.iter().all(|id| mark_of(&server, id).as_deref() == Some(branch))).then_some(())
@@ -245,7 +242,9 @@ fn a_bad_file_keeps_its_last_good_spec_running_and_says_why() {
     ];
     for (text, part) in bad {
         put(&place, "a.yaml", text);
-        eventually(&format!("{part} is said"), SOON, || reason(&server, "a").contains(part).then_some(()));
+        eventually(&format!("{part} is said"), PATIENCE, || {
+            reason(&server, "a").contains(part).then_some(())
+        });
         assert!(server.is_active("a"), "{text}");
         assert_eq!(mark_of(&server, "a").as_deref(), Some("one"), "{text}");
     }
@@ -253,7 +252,9 @@ fn a_bad_file_keeps_its_last_good_spec_running_and_says_why() {
     assert_eq!(said, bad.len(), "{}", server.log());
     // A new one that is bad is listed, too, and all of it survives a restart.
     put(&place, "new.yaml", "input:\n  nonesuch: {}\n");
-    eventually("the new one is listed", SOON, || (server.status("new")["phase"] == "Invalid").then_some(()));
+    eventually("the new one is listed", PATIENCE, || {
+        (server.status("new")["phase"] == "Invalid").then_some(())
+    });
     server.kill();
     server.start_again();
     assert_eq!(mark_of(&server, "a").as_deref(), Some("one"));
@@ -262,7 +263,7 @@ fn a_bad_file_keeps_its_last_good_spec_running_and_says_why() {
     assert_eq!(ids(&server), ["a", "b", "new"]);
     // What it lacked comes over the API.
     server.done("POST", "/resources/output/missing", "drop: {}\n");
-    eventually("a runs with it", SOON, || (generation(&server, "a") == 2).then_some(()));
+    eventually("a runs with it", PATIENCE, || (generation(&server, "a") == 2).then_some(()));
     put(&place, "a.yaml", &idle_stream("two"));
     put(&place, "new.yaml", &idle_stream("two"));
     becomes(&server, "a", Some("two"));
@@ -294,8 +295,8 @@ fn what_may_not_be_read_stays_as_it_was() {
     permit(&file, 0o000);
     permit(&folder, 0o000);
     let said = |what: String| move || what.contains("denied").then_some(());
-    eventually("the file is named", SOON, || said(reason(&server, "a"))());
-    eventually("the folder is named", SOON, || said(conditions(&server))());
+    eventually("the file is named", PATIENCE, || said(reason(&server, "a"))());
+    eventually("the folder is named", PATIENCE, || said(conditions(&server))());
     put(&here(&server), "b.yaml", &idle_stream("two"));
     becomes(&server, "b", Some("two"));
     assert_eq!(ids(&server), ["a", "b", "sub_c"]);
@@ -303,7 +304,7 @@ fn what_may_not_be_read_stays_as_it_was() {
     permit(&file, 0o644);
     permit(&folder, 0o755);
     becomes(&server, "a", Some("two"));
-    eventually("all is well", SOON, || (conditions(&server) == "[]").then_some(()));
+    eventually("all is well", PATIENCE, || (conditions(&server) == "[]").then_some(()));
 }
 
 #[test]
@@ -443,7 +444,7 @@ fn a_full_disk_delays_a_change_of_files_until_there_is_room() {
     eventually("it is tried again", PATIENCE, || {
         (mark_of(&server, "a").as_deref() == Some("three")).then_some(())
     });
-    eventually("nothing is left to say of it", SOON, || {
+    eventually("nothing is left to say of it", PATIENCE, || {
         let said = conditions(&server);
         (!said.contains("StoreFull") && !said.contains("FilesLeftOut")).then_some(())
     });
@@ -472,14 +473,14 @@ fn a_changed_resource_file_changes_what_its_users_do() {
     let mut server = Server::inside(place, Setup { args, ..Setup::default() });
     let writes = |server: &Server, line: &str| {
         let last = || server.read("out").lines().last().is_some_and(|last| last == line).then_some(());
-        eventually(&format!("it writes {line:?}; log: {}", server.log()), SOON, last);
+        eventually(&format!("it writes {line:?}; log: {}", server.log()), PATIENCE, last);
     };
     writes(&server, "x one");
     server.write("r/one.yaml", resource("two"));
     writes(&server, "x two");
     // A bad edit changes nothing, and neither does a kill.
     server.write("r/one.yaml", "processor_resources:\n  - label: p\n    nonesuch: {}\n");
-    eventually("the bad edit is named", SOON, || conditions(&server).contains("nonesuch").then_some(()));
+    eventually("the bad edit is named", PATIENCE, || conditions(&server).contains("nonesuch").then_some(()));
     assert_eq!(server.log().matches("nonesuch").count(), 1, "{}", server.log());
     writes(&server, "x two");
     server.kill();
@@ -498,9 +499,9 @@ fn a_changed_resource_file_changes_what_its_users_do() {
     assert_eq!(generation(&server, "user"), 1, "the user of the resource was touched");
     // A new file's resource wakes the streams that wait for it.
     put(&here(&server), "late.yaml", &idle_stream("late").replace("drop: {}", "resource: late"));
-    eventually("it is invalid", SOON, || (server.status("late")["phase"] == "Invalid").then_some(()));
+    eventually("it is invalid", PATIENCE, || (server.status("late")["phase"] == "Invalid").then_some(()));
     server.write("r/two.yaml", "output_resources:\n  - label: late\n    drop: {}\n");
-    eventually("it runs", SOON, || server.is_active("late").then_some(()));
+    eventually("it runs", PATIENCE, || server.is_active("late").then_some(()));
 }
 
 #[test]
@@ -514,7 +515,7 @@ fn resources_of_the_service_config_follow_it_and_variables_stay_variables() {
     let mut server = Server::inside(place, Setup { args, config, env, ..Setup::default() });
     let writes = |server: &Server, line: &str| {
         let last = || server.read("out").lines().last().is_some_and(|last| last == line).then_some(());
-        eventually(&format!("it writes {line:?}; log: {}", server.log()), SOON, last);
+        eventually(&format!("it writes {line:?}; log: {}", server.log()), PATIENCE, last);
     };
     writes(&server, &format!("x {SECRET}"));
     server.stop();

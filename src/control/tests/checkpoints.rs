@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::Wanted;
+use crate::{record::Wanted, runtime::Changes};
 
 fn put(world: &World, id: &str, text: &str) {
     let checkpoint = ("input".to_owned(), Arc::from(text));
@@ -47,6 +47,24 @@ async fn without_a_sync_there_is_no_checkpoint() {
     *world.sync_fails.lock().unwrap() = true;
     put(&world, "a", "10");
     tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(stored(&commits).await.is_empty());
+    *world.sync_fails.lock().unwrap() = false;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(stored(&commits).await, ["10"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_asked_when_there_is_news_and_until_it_is_written() {
+    let (world, commits, _service) = fresh().await;
+    let news = |checkpoints| *world.changes.lock().unwrap() = Some(Changes { connections: 0, checkpoints });
+    news(0);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    put(&world, "a", "10");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(world.take_log().is_empty(), "asked without need");
+    *world.sync_fails.lock().unwrap() = true;
+    news(1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(stored(&commits).await.is_empty());
     *world.sync_fails.lock().unwrap() = false;
     tokio::time::sleep(Duration::from_secs(2)).await;

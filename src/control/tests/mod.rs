@@ -13,7 +13,9 @@ mod writes;
 use crate::{
     reconcile::Options,
     record::{Desired, Format, Key, Kind, fingerprint},
-    runtime::{BuildFailure, Builder, Counters, EndSignal, Ended, Expect, Link, Prepared, Running, Start},
+    runtime::{
+        BuildFailure, Builder, Changes, Counters, EndSignal, Ended, Expect, Link, Prepared, Running, Start,
+    },
     service::{Service, Submission, WriteOptions},
     status::{Phase, Status},
     store::committer::{Commits, Committer, Loaded, Origin},
@@ -42,6 +44,7 @@ pub(super) struct World {
     pub(super) counters: Mutex<Counters>,
     pub(super) expect: Mutex<Option<Expect>>,
     pub(super) oldest: Mutex<Option<Duration>>,
+    pub(super) changes: Mutex<Option<Changes>>,
 }
 
 impl World {
@@ -74,6 +77,10 @@ impl Builder for FakeBuilder {
             "panics" => panic!("in a build"),
             text => Ok(Box::new(FakePrepared { world: Arc::clone(&self.0), text: text.to_owned() })),
         }
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        *self.0.changes.lock().unwrap()
     }
 }
 
