@@ -1,8 +1,9 @@
 //! Methods with regular expressions.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use regex::bytes::{Captures, Regex};
+use regex_syntax::hir::{Class, ClassBytesRange, Hir, HirKind};
 
 use super::target::text;
 use crate::compat;
@@ -34,8 +35,71 @@ const REPLACE: &[Param] =
 /// A compiled pattern with the keys of its groups and, for replacing, the pieces of the replacement.
 struct Pattern {
     regex: Regex,
+    /// The same, where it is no more than that.
+    run: Option<Run>,
     keys: Vec<Text>,
     replacement: Vec<Piece>,
+}
+
+/// A class of ASCII characters, once or as often as it comes: a table finds those sooner than an automaton does.
+struct Run {
+    members: [bool; 256],
+    repeated: bool,
+}
+
+impl Run {
+    fn of(regex: &Regex) -> Option<Self> {
+        let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(regex.as_str()).ok()?;
+        let (class, repeated) = match hir.kind() {
+            HirKind::Repetition(all) if all.min == 1 && all.max.is_none() && all.greedy => (&*all.sub, true),
+            _ => (&hir, false),
+        };
+        Self::members(class).map(|members| Self { members, repeated })
+    }
+
+    fn members(class: &Hir) -> Option<[bool; 256]> {
+        let bytes = match class.kind() {
+            HirKind::Class(Class::Unicode(class)) => class.to_byte_class(),
+            HirKind::Class(Class::Bytes(class)) if class.is_ascii() => Some(class.clone()),
+            _ => None,
+        }?;
+        let is_member = |byte: usize| {
+            let within =
+                |range: &ClassBytesRange| (range.start().into()..=range.end().into()).contains(&byte);
+            bytes.iter().any(within)
+        };
+        Some(std::array::from_fn(is_member))
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.members.get(usize::from(byte)).copied().unwrap_or_default()
+    }
+
+    fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
+        let rest = text.get(from..)?;
+        let start = rest.iter().position(|byte| self.has(*byte))?;
+        let inside = rest.iter().skip(start);
+        let len = if self.repeated { inside.take_while(|byte| self.has(**byte)).count() } else { 1 };
+        Some(from + start..from + start + len)
+    }
+}
+
+impl Pattern {
+    fn is_match(&self, text: &[u8]) -> bool {
+        self.run.as_ref().map_or_else(|| self.regex.is_match(text), |run| run.find(text, 0).is_some())
+    }
+
+    /// Where it matches.
+    fn all<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Range<usize>> {
+        let (mut from, run) = (0, self.run.as_ref());
+        let runs = std::iter::from_fn(move || {
+            let found = run?.find(text, from)?;
+            from = found.end;
+            Some(found)
+        });
+        let others = run.is_none().then(|| self.regex.find_iter(text)).into_iter().flatten();
+        runs.chain(others.filter(move |found| is_whole(text, found)).map(|found| found.range()))
+    }
 }
 
 /// A piece of a replacement.
@@ -60,7 +124,8 @@ fn compile(args: &Args<'_>) -> Result<Prepared, Fault> {
         .map(|(at, name)| name.map_or_else(|| Text::from(at.to_string()), Text::from))
         .collect();
     let replacement = pieces(args.bytes(1).unwrap_or_default(), &names);
-    Ok(Arc::new(Pattern { regex, keys, replacement }))
+    let run = Run::of(&regex);
+    Ok(Arc::new(Pattern { regex, run, keys, replacement }))
 }
 
 /// Reads a replacement: `$name`, `${name}`, `$$`; unknown groups are empty.
@@ -126,14 +191,14 @@ fn string(bytes: &[u8]) -> Value {
 fn re_match(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 64)?;
-    Ok(pattern(args)?.regex.is_match(&text.bytes).into())
+    Ok(pattern(args)?.is_match(&text.bytes).into())
 }
 
 fn re_find_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Value, Fault> {
     let text = text(&target)?;
     cx.spend(text.bytes.len() as u64 / 16)?;
-    let found = pattern(args)?.regex.find_iter(&text.bytes).filter(|found| is_whole(&text.bytes, found));
-    cx.collect(24, found.map(|found| string(found.as_bytes()))).map(Value::from)
+    let found = pattern(args)?.all(&text.bytes).filter_map(|found| text.bytes.get(found));
+    cx.collect(24, found.map(string)).map(Value::from)
 }
 
 /// Whether a match is none of nothing within a character.
@@ -217,8 +282,8 @@ fn re_replace_all(cx: &mut Cx<'_>, target: Value, args: &Args<'_>) -> Result<Val
         if out.len() > super::strings::MAX_BYTES { Err(Fault::new("result is too large")) } else { Ok(()) }
     };
     if literal {
-        for found in pattern.regex.find_iter(&text.bytes).filter(|found| is_whole(&text.bytes, found)) {
-            replace(found.start(), found.end(), None)?;
+        for found in pattern.all(&text.bytes) {
+            replace(found.start, found.end, None)?;
         }
     } else {
         for captures in
