@@ -32,7 +32,7 @@ pub trait Workshop: Send + Sync {
     /// Builds a child output.
     fn output(&self, at: &str, node: &Node) -> Result<Apart<Arc<dyn Output>>, BuildError>;
     /// Lets what is built be seen with the stream for as long as it lives: what it counts, its checkpoints, and
-    /// the connections of outputs.
+    /// its connections.
     fn show(&self, view: &View);
     /// A child's config as it is shown.
     fn shown(&self, kind: Kind, node: &Node) -> Result<Shown, BuildError>;

@@ -80,6 +80,7 @@ impl Workshop for Shop {
     fn show(&self, view: &View) {
         self.view.metrics.join(&view.metrics);
         self.view.checkpoints.join(&view.checkpoints);
+        self.view.inputs.join(&view.inputs);
         self.view.outputs.join(&view.outputs);
         self.view.uses.join(&view.uses);
     }

@@ -1,6 +1,7 @@
 //! Inputs and outputs that come and go over HTTP while their stream runs.
 
 use crate::harness::{PATIENCE, Server, eventually};
+use std::fs;
 
 const STREAM: &str = "
 input:
@@ -66,4 +67,29 @@ fn secrets_of_members_are_hidden() {
     let shown = [server.get("/a/outputs").text(), server.get("/a/outputs/one").text()].concat();
     assert!(shown.contains("SCRUBBED") && !shown.contains("hush"), "{shown}");
     assert_eq!(server.get("/a/ready").status, 503);
+}
+
+#[test]
+fn an_input_is_read_anew_until_a_message_is_the_last() {
+    let server = Server::start();
+    fs::write(server.path("source"), "a\nb\n").unwrap();
+    let config = serde_json::json!({
+        "input": { "read_until": {
+            "check": "content() == \"last\"",
+            "restart_input": true,
+            "input": { "file": { "paths": [server.path("source")] } },
+        } },
+        "output": { "file": { "path": server.path("out"), "codec": "lines" } },
+    });
+    server.done("POST", "/streams/again", &config.to_string());
+    let out = || fs::read_to_string(server.path("out")).unwrap_or_default();
+    eventually("it is read three times", PATIENCE, || out().starts_with("a\nb\na\nb\na\nb\n").then_some(()));
+    let links = server.get("/streams/again/status").json()["connections"].to_string();
+    assert!(links.contains("input.read_until.input"), "{links}");
+    // Nothing to give is read again after a while, and so is what is there by then.
+    fs::write(server.path("source"), "").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::write(server.path("source"), "c\nlast\n").unwrap();
+    eventually("the last is the last", PATIENCE, || out().ends_with("c\nlast\n").then_some(()));
+    eventually("it ends", PATIENCE, || (server.status("again")["phase"] == "Completed").then_some(()));
 }

@@ -126,7 +126,8 @@ impl Shared {
 
     fn start(&self, id: &str, node: &Node, built: Built) {
         let Apart { component, environment, view } = built;
-        self.register.workshop().show(&view);
+        // A member that is not connected is no fault of the stream.
+        self.register.workshop().show(&View { inputs: Arc::default(), ..view.clone() });
         self.register.started(id, node);
         let ended = CancellationToken::new();
         self.members().insert(id.to_owned(), Member { environment, ended: ended.clone(), _view: view });
