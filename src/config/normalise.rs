@@ -15,8 +15,9 @@ use weir_core::{
 
 /// What stands in for a secret.
 const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
-/// Shorter texts are found everywhere: to hide them would hide nothing else.
-const SHORTEST: usize = 4;
+/// Shorter texts are found everywhere: in a config they are hidden where they are a word of their own, and in what is
+/// said of messages not at all.
+pub const SHORTEST: usize = 4;
 
 /// Normalises a config of these sections. Anything but an object is an empty one.
 pub fn normalise(node: &Node, sections: &'static [Field], registry: &Registry) -> Result<Node, BuildError> {
@@ -42,7 +43,7 @@ pub fn secrets(node: &Node, form: Form, registry: &Registry) -> Vec<String> {
     };
     let mut found = walk.found.into_inner();
     passwords(node, &mut found);
-    found.retain(|secret| secret.len() >= SHORTEST && !(secret.starts_with("${") && secret.ends_with('}')));
+    found.retain(|secret| !secret.is_empty() && !(secret.starts_with("${") && secret.ends_with('}')));
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     found.dedup();
     found
@@ -51,11 +52,33 @@ pub fn secrets(node: &Node, form: Form, registry: &Registry) -> Vec<String> {
 /// A text with these put out of sight.
 pub fn scrub(mut text: String, secrets: &[String]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), SCRUBBED);
+        if !text.contains(secret.as_str()) {
+            continue;
         }
+        text = if secret.len() < SHORTEST {
+            scrub_word(&text, secret)
+        } else {
+            text.replace(secret.as_str(), SCRUBBED)
+        };
     }
     text
+}
+
+/// A text with a short secret put out of sight where it is no part of another word.
+fn scrub_word(text: &str, secret: &str) -> String {
+    let (mut scrubbed, mut from) = (String::with_capacity(text.len()), 0);
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    for (at, _) in text.match_indices(secret) {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + secret.len()..));
+        let is_word = !before.ends_with(is_part) && !after.unwrap_or_default().starts_with(is_part);
+        if is_word {
+            scrubbed.push_str(text.get(from..at).unwrap_or_default());
+            scrubbed.push_str(SCRUBBED);
+            from = at + secret.len();
+        }
+    }
+    scrubbed.push_str(text.get(from..).unwrap_or_default());
+    scrubbed
 }
 
 /// Adds the passwords of the URLs in all texts of a tree.
@@ -213,6 +236,12 @@ mod tests {
         assert_eq!(secrets(&node, Form::Sections(&[]), &registry), ["pass!word"]);
         let text = scrub("redis://u:pass!word@host".into(), &["pass!word".into()]);
         assert_eq!(text, "redis://u:!!!SECRET_SCRUBBED!!!@host");
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_where_it_is_a_word() {
+        let scrubbed = scrub("ab: cab ab_ 'ab' abs\nab".into(), &["ab".into()]);
+        assert_eq!(scrubbed, format!("{SCRUBBED}: cab ab_ '{SCRUBBED}' abs\n{SCRUBBED}"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Checkpoints: taken from the runs every second, written once the outputs that they cover are synced.
 
 use crate::{
-    reconcile::{Shared, sync_guarded},
+    guard::sync_guarded,
+    log::say,
+    reconcile::Shared,
     record::{Key, Kind, StoredCheckpoint},
     runtime::Running,
     store::StoreError,
@@ -94,7 +96,7 @@ impl Shared {
         match synced {
             Ok(()) => table.keep(&key, lineage, texts),
             Err(error) => {
-                tracing::warn!(%key, error, "outputs were not synced; its checkpoints wait");
+                say!(warn, &key, error, "outputs were not synced; its checkpoints wait");
                 if slot.lineage == lineage {
                     for (path, text) in texts {
                         slot.unsynced.entry(path).or_insert(text);

@@ -9,6 +9,8 @@ pub mod diff;
 pub mod events;
 mod fate;
 pub mod files;
+mod guard;
+mod log;
 pub mod ownership;
 mod plan;
 mod probation;
@@ -23,7 +25,7 @@ pub mod store;
 mod supervise;
 mod table;
 mod uses;
-mod views;
+pub mod views;
 mod write;
 
 pub use reconcile::Options;

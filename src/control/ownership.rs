@@ -1,6 +1,7 @@
 //! Files own streams: what the API says over one is known as an override, and may end by itself.
 
 use crate::{
+    log::say,
     plan::Build,
     reconcile::SLOW_TICK,
     record::{self, Desired, Key, Override, Owner, keys},
@@ -9,6 +10,7 @@ use crate::{
         StoreError,
         committer::{Change, ITSELF, Origin},
     },
+    views::{More, Page},
     write::{Planned, WriteError, WriteOptions, Written, check_match},
 };
 use std::{sync::Arc, time::Duration};
@@ -115,9 +117,9 @@ impl Service {
                 let origin = Origin { actor: ITSELF.into(), verb: "REVERT".into(), note };
                 let options = WriteOptions { origin, ..WriteOptions::default() };
                 match self.revert(&key, &options).await {
-                    Ok(_) => tracing::info!(%key, "what the API said over its file is over"),
+                    Ok(_) => say!(info, &key, "what the API said over its file is over"),
                     Err(error) => {
-                        tracing::warn!(%key, %error, "an override stays beyond its time");
+                        say!(warn, &key, %error, "an override stays beyond its time");
                         tokio::time::sleep(SLOW_TICK).await;
                     }
                 }
@@ -125,16 +127,16 @@ impl Service {
         }
     }
 
-    /// The streams that differ from their files, those that were changed last first.
-    pub async fn drift(&self, before: u64, limit: usize) -> Result<Vec<Drift>, StoreError> {
-        let mut all: Vec<Arc<Desired>> = {
+    /// The streams that differ from their files.
+    pub async fn drift(&self, page: &Page) -> Result<(Vec<Drift>, More), StoreError> {
+        let (all, more) = {
             let table = self.shared.table();
-            let drifted = |desired: &Arc<Desired>| desired.overridden.is_some() && desired.revision < before;
-            table.slots.values().filter_map(|slot| slot.desired.clone()).filter(drifted).collect()
+            let all = table.slots.values().filter_map(|slot| slot.desired.clone());
+            let drifted = all.filter(|desired| desired.overridden.is_some());
+            page.of(drifted, |desired| (desired.revision, desired.key()))
         };
-        all.sort_by_key(|desired| std::cmp::Reverse(desired.revision));
         let mut drifted = Vec::new();
-        for desired in all.into_iter().take(limit) {
+        for desired in all {
             let (Owner::File { path, .. }, Some(over)) = (&desired.owner, &desired.overridden) else {
                 continue;
             };
@@ -142,6 +144,6 @@ impl Service {
             let text = self.base(&desired).await?.map(|base| base.text);
             drifted.push(Drift { desired, file, over, text });
         }
-        Ok(drifted)
+        Ok((drifted, more))
     }
 }

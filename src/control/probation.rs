@@ -1,6 +1,7 @@
 //! Probation: a new generation has to run as it should for a while, or the last healthy one is put back.
 
 use crate::{
+    log::say,
     reconcile::Shared,
     record::{self, Desired, Key, Kind, Outcome, Probation},
     runtime::{Counters, Running},
@@ -121,12 +122,9 @@ impl Shared {
         }
         for (key, (generation, outcome)) in trials {
             let origin = match &outcome {
-                Outcome::Passed => {
-                    tracing::info!(%key, generation, "passed its probation");
-                    None
-                }
+                Outcome::Passed => None,
                 Outcome::Failed(reason) => {
-                    tracing::warn!(%key, generation, error = reason, "failed its probation");
+                    say!(warn, &key, generation, reason, "failed its probation");
                     let note = Some(format!("generation {generation} failed its probation: {reason}"));
                     Some(Origin { actor: ITSELF.into(), verb: "ROLLBACK".into(), note })
                 }
@@ -145,7 +143,7 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%key, %error, "its probation goes on, for its end cannot be stored");
+                    say!(warn, &key, %error, "its probation goes on, for its end cannot be stored");
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Progress: whether a stream sends what its config promises, and whether what it reads goes through at all.
 
 use crate::{
+    log::say,
     reconcile::Shared,
     record::{self, Key},
     runtime::{Ended, Expect, Running},
@@ -76,16 +77,15 @@ impl Shared {
         let (silent, stuck) = (progress.silent, progress.stuck.is_some());
         slot.progress = Some(progress);
         if stuck && !was_stuck {
-            tracing::warn!(%key, "what it reads does not go through");
+            say!(warn, key, "what it reads does not go through");
         }
         if silent.is_some() == (slot.told == Phase::Stalled) {
             return false;
         }
         self.tell_phase(key, slot);
         let (Some(_), Some(expect)) = (silent, expect) else { return false };
-        let reason = slot.view(key, false).status.reason.unwrap_or_default();
-        tracing::warn!(%key, reason, "stalled");
         if expect.restart {
+            let reason = slot.view(key, false).status.reason.unwrap_or_default();
             slot.ended = Some(Ended::Failed(format!("{reason}, which its config does not allow")));
         }
         expect.restart

@@ -3,6 +3,8 @@
 use crate::{
     diff::{self, Action, Have, Run, Want},
     events::{Events, What},
+    guard::{build_guarded, panic_text, stop_guarded, sync_guarded},
+    log::{self, say},
     record::{self, Desired, Key, Kind},
     runtime::{BuildFailure, Builder, EndSignal, Ended, Prepared, Running, Start},
     status::{LastError, Phase},
@@ -13,9 +15,8 @@ use crate::{
 use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use std::{
-    any::Any,
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
@@ -33,8 +34,6 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const HEALTHY: Duration = Duration::from_mins(10);
 /// How often everything is looked at, whatever was heard.
 pub(crate) const SLOW_TICK: Duration = Duration::from_secs(30);
-/// How long a sync of outputs may take before its checkpoints wait for the next one.
-pub(crate) const SYNC_WITHIN: Duration = Duration::from_secs(10);
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -47,6 +46,8 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Whether the API may change streams of files only for a time, and with a reason.
     pub strict_files: bool,
+    /// How often in a row a stream is started again after a failure; `None` is for ever.
+    pub max_restarts: Option<u32>,
     /// How long new generations are on probation unless a write says otherwise; zero is not at all.
     pub probation: Duration,
 }
@@ -58,6 +59,7 @@ impl Default for Options {
             jitter: 0.2,
             checkpoint_every: Duration::from_secs(1),
             strict_files: false,
+            max_restarts: None,
             probation: Duration::ZERO,
         }
     }
@@ -77,20 +79,6 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// The loops, to be ended at shutdown.
     pub(crate) loops: Mutex<Vec<tokio::task::AbortHandle>>,
-}
-
-/// A text of what was thrown.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panic: {}", text.unwrap_or_else(|| "without a text".into()))
-}
-
-/// Builds, turning a panic into a failure.
-pub(crate) fn build_guarded(
-    build: impl FnOnce() -> Result<Box<dyn Prepared>, BuildFailure>,
-) -> Result<Box<dyn Prepared>, BuildFailure> {
-    catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| Err(BuildFailure::new(panic_text(&*panic))))
 }
 
 /// What a pass does next.
@@ -146,10 +134,13 @@ impl Shared {
     /// Tells in which phase a key is, unless that was told last.
     pub(crate) fn tell_phase(&self, key: &Key, slot: &mut Slot) {
         let status = slot.view(key, false).status;
-        if std::mem::replace(&mut slot.told, status.phase) != status.phase {
+        let before = std::mem::replace(&mut slot.told, status.phase);
+        if before != status.phase {
             let revision = slot.desired.as_ref().map(|desired| desired.revision);
-            let generation = status.running_generation.unwrap_or(status.desired_generation);
-            tracing::debug!(%key, generation, revision, phase = ?status.phase, "transition");
+            let failed = slot.failed.as_ref().filter(|failed| status.phase == failed.phase());
+            let failed = failed.map(|failed| failed.run.0);
+            let generation = failed.or(status.running_generation).unwrap_or(status.desired_generation);
+            log::transition(key, before, &status, generation, revision);
             self.events.tell(key, What::Phase(status.phase, status.reason), Some(generation), revision);
         }
     }
@@ -270,7 +261,13 @@ impl Shared {
                         Want { quarantined: true, .. } => self.enter(key, slot, Phase::Quarantined),
                         Want { completed: true, .. } => self.enter(key, slot, Phase::Completed),
                         Want { wanted: record::Wanted::Paused, .. } => self.enter(key, slot, Phase::Paused),
-                        _ => {}
+                        // It was paused meanwhile, and is to run on when its wait is over.
+                        Want { run, .. } => {
+                            let failed = slot.failed.as_ref().filter(|failed| failed.run == run);
+                            if let Some(phase) = failed.map(Failure::phase) {
+                                self.enter(key, slot, phase);
+                            }
+                        }
                     }
                 }
                 table.settle(key);
@@ -344,7 +341,8 @@ impl Shared {
             Some((old, timeout)) => {
                 self.start(key, prepared, desired, run).await;
                 // Its last users may take their time; the new one serves already.
-                self.tasks.spawn(async move { stop_guarded(&*old, timeout).await });
+                let key = key.clone();
+                self.tasks.spawn(async move { stop_guarded(&key, &*old, timeout).await });
             }
             None => self.start(key, prepared, desired, run).await,
         }
@@ -395,7 +393,7 @@ impl Shared {
         if let Ok(running) = &started
             && self.table().stopping
         {
-            return stop_guarded(&**running, self.options.stop_timeout).await;
+            return stop_guarded(key, &**running, self.options.stop_timeout).await;
         }
         let mut table = self.table();
         let resource = key.kind != Kind::Stream;
@@ -418,8 +416,7 @@ impl Shared {
             }
             Err(message) => {
                 let due = self.fail(key, slot, run, &message);
-                tracing::warn!(%key, generation = run.0, error = message, "start failed");
-                table.wake_at(key, due);
+                due.into_iter().for_each(|due| table.wake_at(key, due));
             }
         }
     }
@@ -437,15 +434,17 @@ impl Shared {
         })
     }
 
-    /// Notes a failure; gives back when to start again.
-    fn fail(&self, key: &Key, slot: &mut Slot, run: Run, message: &str) -> Instant {
+    /// Notes a failure; gives back when to start again, if ever.
+    fn fail(&self, key: &Key, slot: &mut Slot, run: Run, message: &str) -> Option<Instant> {
         let doubled = FIRST_WAIT.saturating_mul(1 << slot.failures.min(10)).min(LONGEST_WAIT);
+        let for_good = self.options.max_restarts.is_some_and(|most| slot.failures >= most);
         slot.failures = slot.failures.saturating_add(1);
         let jitter = 1.0 - self.options.jitter * rand::rng().random::<f64>();
-        let wait = doubled.mul_f64(jitter.clamp(0.0, 1.0));
-        let due = Instant::now() + wait;
-        let next_retry = record::now().saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        slot.failed = Some(Failure { run, due, next_retry });
+        let wait = (!for_good).then(|| doubled.mul_f64(jitter.clamp(0.0, 1.0)));
+        let due = wait.map(|wait| Instant::now() + wait);
+        let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let next_retry = wait.map(|wait| record::now().saturating_add(millis(wait)));
+        let failure = Failure { run, due, next_retry };
         // The engine says first where something panicked.
         let place = message.strip_prefix("panic at ").and_then(|rest| rest.split_once(": "));
         slot.last_error = Some(LastError {
@@ -454,7 +453,9 @@ impl Shared {
             message: message.to_owned(),
             count: slot.failures,
         });
-        self.enter(key, slot, Phase::BackingOff);
+        let phase = failure.phase();
+        slot.failed = Some(failure);
+        self.enter(key, slot, phase);
         due
     }
 
@@ -479,7 +480,7 @@ impl Shared {
             }
         }
         // The tasks are over; this clears what the run still owns.
-        stop_guarded(running, self.options.stop_timeout).await;
+        stop_guarded(key, running, self.options.stop_timeout).await;
         match (ended, synced) {
             (Ended::Completed, Ok(())) => self.note_completed(key, run, uptime_ms).await,
             // What was delivered may not be on disk: a further run starts at the last position that is.
@@ -498,11 +499,10 @@ impl Shared {
         match committed {
             Ok(committed) => {
                 table.take(committed);
-                tracing::info!(%key, generation = run.0, "completed; PUT runs it again");
             }
             Err(error) => {
                 // It stays completed for as long as this process lives.
-                tracing::warn!(%key, %error, "completed, but that could not be stored");
+                say!(warn, key, %error, "completed, but that could not be stored");
                 if let Some(slot) = table.slots.get_mut(key)
                     && let Some(desired) = &slot.desired
                     && (desired.generation, desired.run.number) == run
@@ -524,14 +524,16 @@ impl Shared {
             slot.failures = 0;
         }
         let due = self.fail(key, slot, run, message);
-        tracing::warn!(%key, generation = run.0, error = message, failures = slot.failures, "failed; it starts again");
-        table.wake_at(key, due);
+        due.into_iter().for_each(|due| table.wake_at(key, due));
     }
 
     fn note_invalid(&self, key: &Key, run: Run, epoch: u64, failure: BuildFailure) {
         let mut table = self.table();
         let Some(slot) = table.slots.get_mut(key) else { return };
-        tracing::warn!(%key, generation = run.0, error = failure.message, "cannot be built");
+        if slot.live.is_some() {
+            let reason = &failure.message;
+            say!(warn, key, generation = run.0, reason, "cannot be built; the generation before runs on");
+        }
         slot.invalid = Some(Invalid { run, epoch, reason: failure.message });
         if slot.live.is_none() {
             self.enter(key, slot, Phase::Invalid);
@@ -540,7 +542,7 @@ impl Shared {
 
     /// Stops what runs and keeps its position.
     async fn stop(&self, key: &Key, running: Arc<dyn Running>, timeout: Duration) {
-        stop_guarded(&*running, timeout).await;
+        stop_guarded(key, &*running, timeout).await;
         let synced = if key.kind == Kind::Stream { sync_guarded(&*running).await } else { Ok(()) };
         let mut table = self.table();
         let Some(slot) = table.slots.get_mut(key) else { return };
@@ -557,29 +559,8 @@ impl Shared {
         match synced {
             Ok(()) => table.keep_synced(key),
             Err(error) => {
-                tracing::warn!(%key, error, "outputs were not synced; its positions are not stored");
+                say!(warn, key, error, "outputs were not synced; its positions are not stored");
             }
         }
-    }
-}
-
-/// Stops, whatever the run does.
-pub(crate) async fn stop_guarded(running: &dyn Running, timeout: Duration) {
-    // The run forces itself after `timeout`; the margin is for one that does not even manage that.
-    let limit = timeout.saturating_add(Duration::from_secs(10));
-    let stopped = AssertUnwindSafe(tokio::time::timeout(limit, running.stop(timeout))).catch_unwind().await;
-    match stopped {
-        Ok(Ok(())) => {}
-        Ok(Err(_elapsed)) => tracing::error!("a stop did not end in time; what it holds may stay"),
-        Err(panic) => tracing::error!(error = panic_text(&*panic), "a stop panicked"),
-    }
-}
-
-/// Syncs outputs, whatever the run does.
-pub(crate) async fn sync_guarded(running: &dyn Running) -> Result<(), String> {
-    match AssertUnwindSafe(tokio::time::timeout(SYNC_WITHIN, running.sync())).catch_unwind().await {
-        Ok(Ok(synced)) => synced,
-        Ok(Err(_elapsed)) => Err("it took too long".into()),
-        Err(panic) => Err(panic_text(&*panic)),
     }
 }

@@ -73,6 +73,17 @@ impl Key {
         Self { kind, id: id.into() }
     }
 
+    /// It in a word, such as `cache:x`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.id)
+    }
+
+    /// What is named so.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (kind, id) = name.split_once(':')?;
+        Some(Self::new(Kind::parse(kind)?, id))
+    }
+
     /// The key of a stream.
     pub fn stream(id: impl Into<Arc<str>>) -> Self {
         Self::new(Kind::Stream, id)

@@ -5,7 +5,8 @@ pub use crate::write::{
 };
 
 use crate::{
-    reconcile::{Options, Shared, stop_guarded, sync_guarded},
+    guard::{stop_guarded, sync_guarded},
+    reconcile::{Options, Shared},
     record::{Desired, Key, Kind},
     runtime::{Builder, Running},
     store::{
@@ -42,16 +43,17 @@ impl Service {
         {
             let mut table = shared.table();
             table.revision = loaded.meta.revision;
+            let mut completed = 0;
             for desired in loaded.desired {
                 let key = desired.key();
-                if let Some(completed) = desired.completed.as_ref().filter(|_| desired.is_completed()) {
-                    let at = completed.at;
-                    tracing::info!(%key, at, "completed before; PUT runs it again");
-                }
+                completed += usize::from(desired.is_completed());
                 let uptime = desired.completed.as_ref().map_or(0, |completed| completed.uptime);
                 if let Some(slot) = table.accept(&key, Some(desired), loaded.meta.commit) {
                     slot.uptime = uptime;
                 }
+            }
+            if completed > 0 {
+                tracing::info!("{completed} streams completed before; PUT runs one again");
             }
             for checkpoint in loaded.checkpoints {
                 if let Some(slot) = table.slots.get_mut(&Key::stream(checkpoint.stream)) {
@@ -91,7 +93,6 @@ impl Service {
     /// Keeps what is wanted of a stream from starting, if this generation is; to be called before the streams start.
     pub async fn quarantine(&self, id: &str, generation: u64, reason: String) -> Result<(), StoreError> {
         let key = Key::stream(id);
-        tracing::error!(%key, generation, reason, "quarantined");
         let origin = Origin { actor: ITSELF.into(), verb: "QUARANTINE".into(), note: Some(reason.clone()) };
         let change = Change::Quarantine { key, generation, reason };
         let committed = self.shared.commits.commit(vec![change], Some(origin)).await?;
@@ -130,7 +131,7 @@ impl Service {
             for (key, running) in group {
                 let shared = Arc::clone(&self.shared);
                 stops.spawn(async move {
-                    stop_guarded(&*running, timeout).await;
+                    stop_guarded(&key, &*running, timeout).await;
                     if key.kind != Kind::Stream {
                         return;
                     }

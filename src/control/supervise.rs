@@ -70,16 +70,7 @@ impl Shared {
         let Some(live) = slot.live.as_ref().filter(|_| slot.phase == Phase::Running) else { return };
         let is_down = !ask(Some(&live.running), Running::down).is_empty();
         if is_down || slot.told == Phase::Degraded {
-            let before = slot.told;
             self.tell_phase(key, slot);
-            match (before, slot.told) {
-                (Phase::Degraded, Phase::Running) => tracing::info!(%key, "all is connected again"),
-                (before, Phase::Degraded) if before != Phase::Degraded => {
-                    let reason = slot.view(key, false).status.reason;
-                    tracing::warn!(%key, reason, "runs, but not connected");
-                }
-                _ => {}
-            }
         }
     }
 }

@@ -68,8 +68,15 @@ pub(crate) struct Live {
 /// A failed run and when it may start again.
 pub(crate) struct Failure {
     pub(crate) run: Run,
-    pub(crate) due: Instant,
-    pub(crate) next_retry: u64,
+    /// `None` once it failed too often.
+    pub(crate) due: Option<Instant>,
+    pub(crate) next_retry: Option<u64>,
+}
+
+impl Failure {
+    pub(crate) fn phase(&self) -> Phase {
+        if self.due.is_some() { Phase::BackingOff } else { Phase::Failed }
+    }
 }
 
 /// A run that could not be built, and the state of the resources then.
@@ -134,7 +141,10 @@ impl Slot {
     pub(crate) fn have(&self, epoch: u64) -> Have {
         Have {
             running: self.live.as_ref().map(|live| live.run),
-            failed: self.failed.as_ref().map(|failed| (failed.run, failed.due <= Instant::now())),
+            failed: self.failed.as_ref().map(|failed| {
+                let is_due = failed.due.is_some_and(|due| due <= Instant::now());
+                (failed.run, is_due)
+            }),
             invalid: self.invalid.as_ref().map(|invalid| (invalid.run, invalid.epoch != epoch)),
             lacking: self.lacking,
         }
@@ -190,7 +200,7 @@ impl Slot {
             unbuilt: self.unbuilt(),
             failure: self.last_error.as_ref(),
             restarts: self.restarts,
-            next_retry: self.failed.as_ref().map(|failed| failed.next_retry),
+            next_retry: self.failed.as_ref().and_then(|failed| failed.next_retry),
             uptime: uptime.unwrap_or(self.uptime),
             silent: self.progress.as_ref().and_then(|progress| progress.silent),
             stuck: self.progress.as_ref().and_then(|progress| progress.stuck),

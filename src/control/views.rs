@@ -35,6 +35,42 @@ impl Spent {
     }
 }
 
+/// One page of a list that has what was changed last first, and by key what one revision changed.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Only what was changed before this revision,
+    pub before: u64,
+    /// and of what this revision itself changed, only what comes after this key.
+    pub after: Option<Key>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The revision and key of a page's last member, when there are more behind it.
+pub type More = Option<(u64, Key)>;
+
+impl Page {
+    /// Picks its members out of all, and puts them in order.
+    pub fn of<T>(
+        &self,
+        all: impl IntoIterator<Item = T>,
+        place: impl Fn(&T) -> (u64, Key),
+    ) -> (Vec<T>, More) {
+        let placed = all.into_iter().map(|one| (place(&one), one));
+        let mut placed: Vec<((u64, Key), T)> = placed.filter(|(place, _)| self.is_behind(place)).collect();
+        placed.sort_by(|((a, a_key), _), ((b, b_key), _)| (b, a_key).cmp(&(a, b_key)));
+        let is_last = placed.len() <= self.limit;
+        placed.truncate(self.limit);
+        let last = placed.last().map(|(place, _)| place.clone()).filter(|_| !is_last);
+        (placed.into_iter().map(|(_, one)| one).collect(), last)
+    }
+
+    fn is_behind(&self, (revision, key): &(u64, Key)) -> bool {
+        let is_next = self.after.as_ref().is_some_and(|after| key > after);
+        *revision < self.before || *revision == self.before && is_next
+    }
+}
+
 /// What the control plane spends its time on.
 #[derive(Debug, Default)]
 pub struct Timing {
@@ -145,5 +181,30 @@ impl Service {
         let keys = (1..newest).rev().take(limit).map(keys::revision).collect();
         let records = self.shared.commits.get(keys).await?;
         Ok(records.iter().filter_map(|bytes| record::read(bytes).ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_leave_nothing_out_wherever_a_revision_is_cut() {
+        let all: Vec<(u64, Key)> = (0..7)
+            .map(|n| ([3, 1, 3, 2, 3, 3, 1][n], Key::stream(["c", "x", "a", "y", "d", "b", "w"][n])))
+            .collect();
+        let mut expected = all.clone();
+        expected.sort_by_key(|(revision, key)| (std::cmp::Reverse(*revision), key.clone()));
+        for limit in 1..=8 {
+            let (mut seen, mut page) = (Vec::new(), Page { before: u64::MAX, after: None, limit });
+            loop {
+                let (members, more) = page.of(all.clone(), Clone::clone);
+                assert!(members.len() <= limit);
+                seen.extend(members);
+                let Some((revision, key)) = more else { break };
+                (page.before, page.after) = (revision, Some(key));
+            }
+            assert_eq!(seen, expected, "by {limit}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     diff::Run,
+    guard::build_guarded,
     plan::{Build, plan_delete, plan_put},
-    reconcile::build_guarded,
     record::{Desired, Format, Key, Kind, Verb, Wanted},
     runtime::{BuildFailure, Builder, Prepared},
     service::Service,

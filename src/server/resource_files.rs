@@ -16,7 +16,7 @@ use weir_control::{
     files::{Content, FileMember, Scan},
     record::{Key, Kind as RecordKind, Owner, fingerprint},
     service::WriteOptions,
-    store::committer::Origin,
+    store::committer::{FILES, Origin},
 };
 use weir_core::kind::Kind;
 use weir_engine::Engine;
@@ -234,7 +234,7 @@ impl ResourceFiles {
             let read = move || read_all(&streams_, &own, &files, &restless, chilled);
             let read = tokio::task::spawn_blocking(read).await;
             let (members, faults) = read.map_err(|error| error.to_string())?;
-            let origin = Origin { actor: "files".into(), verb: "SCAN".into(), note: None };
+            let origin = Origin { actor: FILES.into(), verb: "SCAN".into(), note: None };
             let options = WriteOptions { origin, wait: Some(THERE_WITHIN), ..WriteOptions::default() };
             let scan = Scan { members, missing: Vec::new() };
             let scanned = streams

@@ -8,9 +8,9 @@ use std::{
 };
 use weir_config::{
     Node,
-    normalise::{Form, scrub, secrets},
+    normalise::{Form, SHORTEST, scrub, secrets},
 };
-use weir_core::{node::Value, registry::Registry};
+use weir_core::{field::Field, node::Value, registry::Registry};
 
 /// Those that are known, with how many configs hold each. The longest go first, for another may be a part of it.
 static KNOWN: RwLock<BTreeMap<(std::cmp::Reverse<usize>, String), usize>> = RwLock::new(BTreeMap::new());
@@ -34,12 +34,17 @@ fn is_suspect(node: &Node) -> bool {
     }
 }
 
-/// The secrets of a config, variables expanded; `None` for the many that hold none.
+/// The secrets of a stream's or resource's config, variables expanded; `None` for the many that hold none.
 pub(crate) fn hold(node: &Node, form: Form, registry: &Registry) -> Option<Held> {
-    if !is_suspect(node) {
-        return None;
-    }
-    let mut found = secrets(node, form, registry);
+    if is_suspect(node) { hold_these(secrets(node, form, registry)) } else { None }
+}
+
+/// The secrets of a config that the process itself runs by; to be held before the first log line.
+pub(crate) fn hold_all(node: &Node, sections: &'static [Field], registry: &Registry) -> Option<Held> {
+    hold_these(secrets(node, Form::Sections(sections), registry))
+}
+
+fn hold_these(mut found: Vec<String>) -> Option<Held> {
     // `Bearer ${TOKEN}` makes a secret of the variable's value too.
     let parts: Vec<String> =
         found.iter().flat_map(|secret| secret.split_whitespace()).map(str::to_owned).collect();
@@ -50,6 +55,7 @@ pub(crate) fn hold(node: &Node, form: Form, registry: &Registry) -> Option<Held>
     found.extend(
         escaped.iter().filter_map(|text| Some(text.strip_prefix('"')?.strip_suffix('"')?.to_owned())),
     );
+    found.retain(|secret| secret.len() >= SHORTEST);
     found.sort();
     found.dedup();
     if found.is_empty() {
@@ -87,11 +93,7 @@ pub(crate) fn hide(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_core::{
-        field::{Field, FieldType},
-        kind::Kind,
-        spec::Body,
-    };
+    use weir_core::{field::FieldType, kind::Kind, spec::Body};
 
     #[test]
     fn a_secret_is_hidden_as_long_as_a_config_holds_it() {

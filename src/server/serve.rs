@@ -68,6 +68,8 @@ pub(crate) struct Parts {
     pub(crate) watch: bool,
     /// How long new generations are on probation.
     pub(crate) probation: Duration,
+    /// How often in a row a stream is started again after a failure.
+    pub(crate) max_restarts: Option<u32>,
     /// Whether messages of streams may be looked at.
     pub(crate) tap: bool,
     /// Whether the API changes streams of files only for a time and with a reason.
@@ -296,6 +298,7 @@ async fn until_signal(
     let options = Options {
         stop_timeout: timeout,
         probation: parts.probation,
+        max_restarts: parts.max_restarts,
         strict_files: parts.strict_files,
         ..Options::default()
     };

@@ -21,7 +21,7 @@ use weir_control::{
     files::{Content, FileMember, Scan, Scanned},
     record::Key,
     service::WriteOptions,
-    store::committer::Origin,
+    store::committer::{FILES, Origin},
 };
 
 /// How long a file must stay as it is before it is read.
@@ -288,7 +288,7 @@ impl StreamFiles {
                 outcomes.insert(member.path.clone(), Outcome::Bad(reason.clone()));
             }
         }
-        let origin = Origin { actor: "files".into(), verb: "SCAN".into(), note: None };
+        let origin = Origin { actor: FILES.into(), verb: "SCAN".into(), note: None };
         let options = WriteOptions { origin, ..WriteOptions::default() };
         let Scanned { written, rejected } = streams
             .service

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """The control plane at ten thousand streams: a plan, one change, commits of 64 writers, streams that crash at once,
-a client of events that never reads.
+a client of events that never reads, a start over a long past.
 
-usage: control.py WEIR [--streams N]
+usage: control.py WEIR [--streams N] [--past]
 
 Streams are those of idle.py, sent as one JSON body; each figure is printed in a line of its own. Writers keep their
-connections and send PUT with `wait=none` to streams of their own for five seconds.
+connections and send PUT with `wait=none` to streams of their own for five seconds. The past is of a server of its
+own: a thousand generations of each of a hundred streams (`--past`: this alone).
 """
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -21,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from idle import Server, streams
 
 WRITERS, SECONDS, CRASHING, FLOWING = 64, 5, 100, 20
+STREAMS, GENERATIONS, STARTS = 100, 1000, 3
 
 
 def median(values):
@@ -108,8 +111,56 @@ def events(server):
               % (server.rss() - before, median(took) * 1000))
 
 
+def past(binary):
+    """Time from exec to an answer of the API, of one start after SIGTERM and others after kill -9."""
+    folder = tempfile.mkdtemp(prefix="past.")
+    keep = ["--keep-generations", str(GENERATIONS), "--keep-revisions", str(GENERATIONS)]
+
+    def ready(server):
+        return server.until(lambda: len(json.loads(server.call("GET", "/streams")[0])) == STREAMS)
+    server = Server(binary, folder, *keep)
+    try:
+        server.until(lambda: server.call("GET", "/ping"))
+        wanted = streams(STREAMS)
+        server.call("POST", "/streams", wanted)
+        writers = [threading.Thread(target=write_past, args=(server.port, i)) for i in range(STREAMS)]
+        began = time.time()
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        written, took = time.time() - began, []
+        kept = len(json.loads(server.call("GET", "/streams/s00007/history?limit=1000")[0]))
+        assert kept == GENERATIONS, kept
+        for turn in range(STARTS):
+            server.proc.send_signal(signal.SIGKILL if turn else signal.SIGTERM)
+            server.proc.wait()
+            server = Server(binary, folder, *keep)
+            took.append(ready(server))
+        print("%d generations of %d streams, written in %.0f s: started in %s s, %.0f MB resident" % (
+            GENERATIONS, STREAMS, written, ", ".join("%.2f" % one for one in took), server.rss() / 1000))
+    finally:
+        server.proc.kill()
+        server.proc.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_past(port, number):
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        for turn in range(GENERATIONS):
+            body = json.dumps({"input": {"inproc": "w%d" % number},
+                               "pipeline": {"processors": [{"mapping": "root.n = %d" % turn}]},
+                               "output": {"drop": {}}}).encode()
+            head = "PUT /streams/s%05d?wait=none HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (number, len(body))
+            s.sendall(head.encode() + body)
+            got = s.recv(65536)
+            assert got.startswith(b"HTTP/1.1 20"), got
+
+
 def main():
     binary = os.path.abspath(sys.argv[1])
+    if "--past" in sys.argv:
+        return past(binary)
     n = int(sys.argv[sys.argv.index("--streams") + 1]) if "--streams" in sys.argv else 10000
     folder = tempfile.mkdtemp(prefix="control.")
     wanted = streams(n)
@@ -127,6 +178,7 @@ def main():
         server.proc.kill()
         server.proc.wait()
         shutil.rmtree(folder, ignore_errors=True)
+    past(binary)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,42 @@ fn a_status_says_where_a_stream_is_and_why() {
     assert_eq!(server.status("missing")["phase"], "Degraded", "the list says the same");
 }
 
+#[test]
+fn a_transition_that_nobody_asked_for_is_a_line_with_stream_generation_and_revision() {
+    let server = Server::start();
+    server.write("in.txt", "a\n");
+    server.done("POST", "/streams/plain", ENDLESS);
+    server.done("POST", "/streams/ends", &copy_stream(&server.path("in.txt"), &server.path("out.txt")));
+    server.done("POST", "/resources/cache/c", "memory: {}");
+    let lost = ENDLESS.replace("drop: {}", "socket: { network: tcp, address: '127.0.0.1:1' }").replace(
+        "output:",
+        "pipeline: { processors: [ cached: { cache: c, key: k, processors: [] } ] }\noutput:",
+    );
+    server.done("POST", "/streams/lost", ENDLESS);
+    server.done("PUT", "/streams/lost?timeout=1s", &lost);
+    eventually("it is not connected", PATIENCE, || server.log().contains("phase=Degraded").then_some(()));
+    server.done("DELETE", "/resources/cache/c?force=true", "");
+    eventually("it cannot be built", PATIENCE, || server.log().contains("phase=Invalid").then_some(()));
+    let log = server.log();
+    for (phase, level, fields) in [
+        ("Completed", "info", &[" stream=ends", " generation=1", " revision=2"][..]),
+        ("Degraded", "warning", &[" stream=lost", " generation=2", " revision=5", " reason=\"output is not"]),
+        (
+            "Invalid",
+            "warning",
+            &[" stream=lost", " generation=2", " revision=5", " reason=\"cache resource 'c'"],
+        ),
+    ] {
+        let of_phase = format!(" phase={phase}");
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&of_phase)).collect();
+        let is_right = |line: &&str| {
+            line.contains(&format!("level={level}")) && fields.iter().all(|field| line.contains(field))
+        };
+        assert!(lines.len() == 1 && lines.iter().all(is_right), "{phase}: {log}");
+    }
+    assert!(!log.contains("stream=plain"), "what was asked for is no news: {log}");
+}
+
 /// The mark of an idle stream.
 fn mark(server: &Server, id: &str) -> String {
     let config = server.get(&format!("/streams/{id}")).json()["config"].clone();
@@ -53,6 +89,10 @@ fn with_match(server: &Server, method: &str, path: &str, tag: &str, body: &str) 
 fn the_past_of_a_stream_is_kept_shown_compared_and_restored() {
     let mut server = Server::start();
     server.done("POST", "/streams/a?note=the+first", &idle_stream("one"));
+    let full = server.get("/streams/a?full=true").json();
+    assert_eq!((&full["text"], &full["revision"]), (&json!(idle_stream("one")), &json!(1)));
+    assert_eq!((&full["generation"], &full["owner"]), (&json!(1), &json!("api")));
+    assert_eq!(full["status"]["phase"], "Running");
     server.done("PUT", "/streams/a", &idle_stream("two"));
     server.done(
         "POST",
@@ -164,6 +204,27 @@ fn a_resource_says_who_uses_it_and_goes_only_when_forced() {
     server.done("DELETE", "/resources/rate_limit/r", "");
 }
 
+#[test]
+fn pages_of_what_one_revision_changed_leave_nothing_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |n| format!("  - label: c{n}\n    memory: {{}}\n");
+    let file = format!("cache_resources:\n{}", (0..7).map(of).collect::<String>());
+    std::fs::write(folder.path().join("r.yaml"), file).unwrap();
+    let args = ["-r", "r.yaml"].map(str::to_owned).to_vec();
+    let server = Server::inside(folder, Setup { args, ..Setup::default() });
+    server.done("POST", "/resources/rate_limit/later", "local: {}");
+    let (mut seen, mut query) = (Vec::new(), "?limit=3".to_owned());
+    loop {
+        let page = server.get(&format!("/resources{query}"));
+        let entries = page.json().as_array().unwrap().clone();
+        seen.extend(entries.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        let Some(link) = page.header("link") else { break };
+        query = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+    }
+    assert_eq!(seen, ["later", "c0", "c1", "c2", "c3", "c4", "c5", "c6"]);
+    assert_eq!(query, "?before=1&after=cache%3Ac4&limit=3");
+}
+
 /// What `/events` says of one stream's phases.
 fn told(server: &Server, id: &str) -> Vec<String> {
     let events = server.get("/events?follow=false").json();
@@ -264,6 +325,8 @@ fn what_the_api_says_over_a_file_is_drift_and_ends_by_itself_or_when_it_is_rever
     let args = ["--watcher", "--files=strict", "streams"].map(str::to_owned).to_vec();
     let server = Server::inside(folder, Setup { args, ..Setup::default() });
     eventually("it runs", PATIENCE, || server.is_active("a").then_some(()));
+    assert_eq!(server.get("/revisions").json()[0]["actor"], "file:streams/a.yaml");
+    assert_eq!(server.get("/streams/a/history").json()[0]["actor"], "file:streams/a.yaml");
     let secret = |word: &str| {
         idle_stream(word).replace("drop: {}", "http_client: { url: 'http://u:hunter2hunter2@h/' }")
     };
@@ -373,7 +436,11 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("DELETE", "/streams/a?wait=forever", 400, "'wait'"),
         ("GET", "/events?since=x", 400, "'since'"),
         ("DELETE", "/streams/a?probation=soon", 400, "'probation'"),
-        ("POST", "/streams/a/plan", 400, "no spec"),
+        ("POST", "/streams/a/plan", 400, "unknown field 'x'"),
+        ("POST", "/plan", 400, "stream 'x'"),
+        ("POST", "/plan?force=true", 400, "'force'"),
+        ("GET", "/plan", 405, "POST"),
+        ("GET", "/drift?after=stream:a", 400, "'after'"),
         ("POST", "/streams/a/revert", 400, "nothing to revert"),
         ("GET", "/drift?limit=0", 400, "'limit'"),
         ("DELETE", "/streams/a?override=1h", 400, "'reason'"),
@@ -381,7 +448,9 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("GET", "/resources/cache/x", 404, "cache 'x'"),
         ("DELETE", "/resources/cache/x", 404, "cache 'x'"),
     ] {
-        let answer = server.send(method, path, None);
+        // A body where one is taken: what is wrong is something else.
+        let body = path.ends_with("/plan").then_some("x: { input: { stdin: {}, no: {} } }");
+        let answer = server.send(method, path, body);
         let said = answer.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(answer.status == status && said.contains(part), "{method} {path}: {} {said}", answer.status);
     }

@@ -155,7 +155,7 @@ fn a_panic_fails_its_own_stream_by_name_and_no_other() {
             let log = server.log();
             let failures = log.lines().filter(|line| {
                 line.contains("it starts again")
-                    && line.contains(&format!("stream '{id}'"))
+                    && line.contains(&format!(" stream={id}"))
                     && line.contains(said)
             });
             (failures.count() >= 2).then_some(())
@@ -166,7 +166,7 @@ fn a_panic_fails_its_own_stream_by_name_and_no_other() {
     let good = server.status("good");
     assert_eq!((&good["generation"], &good["active"]), (&1.into(), &true.into()), "{good}");
     let log = server.log();
-    assert!(!log.lines().any(|line| line.contains("stream 'good'") && line.contains("failed")), "{log}");
+    assert!(!log.lines().any(|line| line.contains("stream=good") && line.contains("failed")), "{log}");
     assert_eq!(server.get("/streams/in_its_build").status, 404);
 }
 

@@ -10,6 +10,10 @@ const HELD: &str = "held-by-a-variable-81c2";
 /// Written out in configs: only whoever may change them sees it, in their text.
 const WRITTEN: &str = "written-in-a-config-5d1f";
 
+/// The same two of the service's own config.
+const OWN: &str = "own-in-a-variable-93aa";
+const SPELLED: &str = "own-and-spelled-out-0b4c";
+
 /// A stream that fails loudly with both secrets at hand.
 fn stream(turn: u32) -> String {
     format!(
@@ -61,8 +65,18 @@ fn all_files(folder: &Path) -> String {
 
 #[test]
 fn secrets_stay_where_they_were_put() {
-    let env = vec![("HELD", HELD.to_owned())];
-    let config = "http:\n  address: 127.0.0.1:0\n  debug_endpoints: true\n".to_owned();
+    let env = vec![("HELD", HELD.to_owned()), ("OWN", OWN.to_owned())];
+    // The service's own config has secrets as well.
+    let own = "metrics:
+  prometheus:
+    push_url: http://user:${OWN}@127.0.0.1:1/push
+    push_interval: 50ms
+    push_basic_auth: { username: me, password: pw-SPELLED }
+tracer:
+  open_telemetry_collector: { http: [ { address: 'http://user:url-SPELLED@127.0.0.1:1' } ] }
+"
+    .replace("SPELLED", SPELLED);
+    let config = format!("http:\n  address: 127.0.0.1:0\n  debug_endpoints: true\n{own}");
     let args = vec!["--tap".to_owned()];
     let mut server = Server::with(Setup { env, args, own_http: Some(config), ..Setup::default() });
     server.done("POST", "/streams/a", &stream(1));
@@ -74,7 +88,8 @@ fn secrets_stay_where_they_were_put() {
     server.done("PUT", "/streams/a", &stream(2));
     let plan = server.send("PUT", "/streams/a?dry_run=true", Some(&stream(3))).text();
     eventually("it fails", PATIENCE, || {
-        (server.log().contains("failed for") && server.log().contains("/out")).then_some(())
+        let said = ["failed for", "/out", "Failed to export metrics"];
+        said.iter().all(|part| server.log().contains(part)).then_some(())
     });
     server.done("POST", "/streams/a/pause", "");
     server.done("POST", "/streams/a/resume", "");
@@ -117,7 +132,9 @@ fn secrets_stay_where_they_were_put() {
     said.push(("the log", server.log()));
     said.push(("the flight record", server.read("state/flight.jsonl")));
     for (place, text) in said.iter().chain(&verbatim).chain(&kept) {
-        assert!(!text.contains(HELD), "{place} has the value of a variable: {text}");
+        for held in [HELD, OWN, SPELLED] {
+            assert!(!text.contains(held), "{place} has {held}: {text}");
+        }
     }
     for (place, text) in &said {
         assert!(!text.contains(WRITTEN), "{place} has a secret of a config: {text}");

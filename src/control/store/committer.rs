@@ -25,6 +25,8 @@ pub const GRAVES_KEPT: usize = 20_000;
 
 /// The actor of what was done without being asked for.
 pub const ITSELF: &str = "weir";
+/// The actor of a scan of files: the committer adds the path of the file, or of the folder that holds all that changed.
+pub const FILES: &str = "file:";
 
 /// One change of what is desired. The committer gives generation, revision, lineage and times.
 #[derive(Debug, Clone)]

@@ -2,13 +2,13 @@
 
 use super::{
     Batch, Op, StoreError,
-    committer::{Change, Committed, GRAVES_KEPT, ITSELF, Origin, Writer},
+    committer::{Change, Committed, FILES, GRAVES_KEPT, ITSELF, Origin, Writer},
 };
 use crate::record::{
     self, Changed, Completed, Desired, Grave, Key, Kind, MAJOR, Made, Meta, Outcome, Override, Owner,
     Quarantined, RecordError, Retention, Revision, RolledBack, Run, StoredCheckpoint, Verb, keys,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 /// What a group of requests changes, until it is durable.
 #[derive(Default)]
@@ -45,10 +45,10 @@ impl Writer {
         let commit = staged.meta.commit + 1;
         let revision = staged.meta.revision + u64::from(origin.is_some());
         let mut ops = Vec::new();
-        let mut described = Vec::new();
+        let (mut described, mut owners) = (Vec::new(), Vec::new());
         let mut records = Vec::new();
         for change in changes {
-            let made = origin.as_ref().map(|origin| made(origin, revision, now));
+            let made = origin.as_ref().map(|origin| made(origin, change.desired(), revision, now));
             let Some((key, before, after)) = self.number(staged, change, revision, made, &mut ops)? else {
                 continue;
             };
@@ -61,6 +61,9 @@ impl Writer {
                 ops.push(Op::Put(keys::desired(&key), record::seal(&**next)?));
             }
             described.push(describe(&key, before.as_deref(), after.as_deref()));
+            if origin.as_ref().is_some_and(|origin| origin.actor == FILES) {
+                owners.extend(after.as_ref().or(before.as_ref()).map(|one| one.owner.clone()));
+            }
             staged.live.insert(key.clone(), after.clone());
             records.push((key, after));
         }
@@ -68,6 +71,7 @@ impl Writer {
             return Ok(Committed { commit: staged.meta.commit, revision: staged.meta.revision, records });
         }
         if let Some(Origin { actor, verb, note }) = origin {
+            let actor = signed(&actor, owners.iter());
             let other = record::Other::new();
             let entry = Revision {
                 version: MAJOR,
@@ -245,8 +249,26 @@ impl Staged {
     }
 }
 
-fn made(origin: &Origin, revision: u64, time: u64) -> Made {
+/// An actor by its full name: for a scan of files, where what it changed comes from.
+fn signed<'a>(actor: &str, owners: impl Iterator<Item = &'a Owner>) -> String {
+    if actor != FILES {
+        return actor.to_owned();
+    }
+    let paths = owners.filter_map(|owner| match owner {
+        Owner::File { path, .. } => Some(PathBuf::from(path)),
+        Owner::Api => None,
+    });
+    let shared = |one: PathBuf, other: PathBuf| -> PathBuf {
+        let parts = one.components().zip(other.components()).take_while(|(one, other)| one == other);
+        parts.map(|(part, _)| part).collect()
+    };
+    let place = paths.reduce(shared).filter(|place| !place.as_os_str().is_empty());
+    format!("{FILES}{}", place.unwrap_or_else(|| ".".into()).display())
+}
+
+fn made(origin: &Origin, desired: Option<&Desired>, revision: u64, time: u64) -> Made {
     let Origin { actor, verb, note } = origin.clone();
+    let actor = signed(&actor, desired.iter().map(|desired| &desired.owner));
     Made { revision, time, actor, verb, note, other: record::Other::new() }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     files::{Content, FileMember, Scan},
     record::Owner,
+    store::committer::FILES,
 };
 
 fn file(id: &str, text: &str) -> FileMember {
@@ -41,6 +42,26 @@ async fn files_own_their_streams_and_an_equal_scan_does_nothing() {
     assert_eq!((scanned.written.revision, world.take_log().len()), (2, 0));
     service.set_files(found(vec![file("b", "two")]), &asked()).await.unwrap();
     assert_eq!(texts(&service), ["two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_is_signed_by_the_file_or_by_the_folder_that_holds_all_that_it_changed() {
+    let (_world, service) = fresh().await;
+    let origin = || Origin { actor: FILES.into(), verb: "SCAN".into(), note: None };
+    let options = || WriteOptions { origin: origin(), ..asked() };
+    let at = |path: &str, id: &str, text: &str| FileMember { path: path.into(), ..file(id, text) };
+    for (scan, expected) in [
+        (vec![at("/x/y/a.yaml", "a", "one"), at("/x/z/b.yaml", "b", "one")], "file:/x"),
+        (vec![at("/x/y/a.yaml", "a", "two"), at("/x/z/b.yaml", "b", "one")], "file:/x/y/a.yaml"),
+        (vec![at("/x/y/a.yaml", "a", "two")], "file:/x/z/b.yaml"),
+        (vec![at("one/a.yaml", "a", "two"), at("other/b.yaml", "b", "two")], "file:."),
+    ] {
+        service.set_files(found(scan), &options()).await.unwrap();
+        assert_eq!(service.revisions(u64::MAX, 1).await.unwrap()[0].actor, expected);
+    }
+    let history = service.history(&Key::stream("b")).await.unwrap();
+    let actors: Vec<_> = history.iter().map(|one| one.made.clone().unwrap().actor).collect();
+    assert_eq!(actors, ["file:other/b.yaml", "file:/x/z/b.yaml"], "a generation names its own file");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::Wanted;
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_stream_backs_off_doubling_to_a_minute_and_begins_anew_when_healthy() {
@@ -36,6 +37,29 @@ async fn a_new_spec_ends_the_back_off_at_once() {
     let now = status(&service, "a");
     assert_eq!((now.phase, now.restarts, now.last_error), (Phase::Running, 0, None));
     assert_eq!(world.take_log().last().unwrap(), "start a two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_failed_too_often_in_a_row_is_left_alone_until_it_is_asked_for() {
+    let world = Arc::new(World::default());
+    let builder = Arc::new(FakeBuilder(Arc::clone(&world)));
+    let options = Options { jitter: 0.0, max_restarts: Some(2), ..Options::default() };
+    let service = Service::new(builder, Committer::in_memory(), Loaded::default(), options);
+    service.boot().await;
+    let key = Key::stream("a");
+    service.create(spec("a", "start fails"), &asked()).await.unwrap();
+    assert_eq!(phase(&service, "a"), Phase::BackingOff);
+    tokio::time::sleep(Duration::from_mins(60)).await;
+    let now = status(&service, "a");
+    assert_eq!((now.phase, now.restarts, now.next_retry), (Phase::Failed, 2, None));
+    assert_eq!(now.reason.as_deref(), Some("no port"));
+    assert_eq!(world.take_log().iter().filter(|line| line.starts_with("start ")).count(), 3);
+    for wanted in [Wanted::Paused, Wanted::Running] {
+        service.set_run(&key, wanted, false, &asked()).await.unwrap();
+    }
+    assert_eq!(phase(&service, "a"), Phase::Failed, "a pause in between changes nothing");
+    service.set_run(&key, Wanted::Running, true, &asked()).await.unwrap();
+    assert_eq!(phase(&service, "a"), Phase::BackingOff, "it begins anew");
 }
 
 #[tokio::test(start_paused = true)]

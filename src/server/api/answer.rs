@@ -3,12 +3,25 @@
 use crate::http::TEXT;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
+use weir_control::views::More;
 use weir_core::http::{Body, Request, Response};
 
 /// JSON with a status.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(status, value.to_string());
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A page of a list, with a link to the next one if there is more.
+pub(crate) fn page(entries: Vec<Value>, more: More, limit: usize) -> Response {
+    let mut response = json(StatusCode::OK, &entries.into());
+    if let Some((revision, key)) = more {
+        let query = [("before", revision.to_string()), ("after", key.name()), ("limit", limit.to_string())];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let link = HeaderValue::from_str(&format!("<?{query}>; rel=\"next\""));
+        response.headers.extend(link.map(|link| (header::LINK, link)));
+    }
     response
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn event(event: &Event) -> Value {
     let mut told = json!({ "id": id, "time": answer::time(*time) });
     match key.kind {
         Kind::Stream => told["stream"] = (*key.id).into(),
-        _ => told["resource"] = super::resources::name(key).into(),
+        _ => told["resource"] = key.name().into(),
     }
     told["type"] = match what {
         What::Phase(phase, reason) => {

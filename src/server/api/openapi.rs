@@ -61,6 +61,8 @@ fn check(summary: &'static str) -> Operation {
 }
 
 const PAGE: &[&str] = &["before", "limit"];
+/// Of lists in which many entries may have one revision.
+const SHARED: &[&str] = &["before", "after", "limit"];
 const RUN: &[&str] =
     &["dry_run", "note", "timeout", "wait", "wait_timeout", "probation", "override", "reason", "if-match"];
 
@@ -82,7 +84,7 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
             write(Method::POST, "These become all streams there are, in one commit.", Some("Set")),
         ],
         Endpoint::Stream => vec![
-            get("A stream as it should run; with a generation, as it was then.", &["generation"], Some("Stream")),
+            get("A stream as it should run; with a generation, as it was then.", &["full", "generation"], Some("Stream")),
             write(Method::POST, "Creates a stream.", Some("Config")),
             write(Method::PUT, "Replaces a stream.", Some("Config")),
             write(Method::PATCH, "Merges a change into a stream.", Some("Config")),
@@ -107,7 +109,7 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
         Endpoint::StreamPause => vec![with(RUN, write(Method::POST, "Stops a stream; it keeps its position.", None))],
         Endpoint::StreamResume => vec![with(RUN, write(Method::POST, "Lets a stream run on.", None))],
         Endpoint::StreamRevert => vec![with(RUN, write(Method::POST, "What the stream's file says counts again.", None))],
-        Endpoint::Drift => vec![get("The streams that differ from their files.", PAGE, Some("Drift"))],
+        Endpoint::Drift => vec![get("The streams that differ from their files.", SHARED, Some("Drift"))],
         Endpoint::StreamRestart => vec![with(RUN, write(Method::POST, "Builds a stream anew and runs it again.", None))],
         Endpoint::Plan => vec![Operation {
             answer: Some("Plan"),
@@ -118,8 +120,8 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
         Endpoint::Revisions => vec![get("What was changed, newest first.", PAGE, Some("Revisions"))],
         Endpoint::Revision => vec![get("What one revision changed.", &[], Some("Revision"))],
         Endpoint::RevisionRestore => vec![with(RUN, write(Method::POST, "Everything becomes what it was then.", None))],
-        Endpoint::Resources => vec![get("All resources, those that were changed last first.", PAGE, Some("Resources"))],
-        Endpoint::ResourcesOfType => vec![get("The resources of a type.", PAGE, Some("Resources"))],
+        Endpoint::Resources => vec![get("All resources, those that were changed last first.", SHARED, Some("Resources"))],
+        Endpoint::ResourcesOfType => vec![get("The resources of a type.", SHARED, Some("Resources"))],
         Endpoint::Resource => vec![
             get("A resource as it was submitted.", &[], Some("Resource")),
             write(Method::POST, "Creates or changes a resource.", Some("Config")),
@@ -142,8 +144,10 @@ fn parameter(name: &str) -> Value {
         "type" => ("path", json!({ "enum": ["cache", "input", "output", "processor", "rate_limit"] }), "A type of resource."),
         "n" => ("path", number, "A revision."),
         "before" => ("query", number, "Only what came before this revision."),
+        "after" => ("query", json!({ "type": "string", "examples": ["cache:x"] }), "Also what the revision `before` changed itself, after this entry; the header `Link` leads on so."),
         "limit" => ("query", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }), "How many."),
         "generation" => ("query", number, "A generation of the stream."),
+        "full" => ("query", flag, "Adds status, owner, generation, revision and the text as submitted."),
         "from" => ("query", number, "The older generation; the one before the newer if left out."),
         "to" => ("query", number, "A generation."),
         "since" => ("query", number, "Only what came after this revision."),
@@ -189,7 +193,8 @@ fn schemas() -> Value {
             json!({ "active": { "type": "boolean" }, "uptime": { "type": "number" }, "uptime_str": text(),
                 "phase": text(), "generation": number(), "owner": { "enum": ["api", "file"] }, "reason": text() })) },
         "Stream": object(&["config"], json!({ "active": { "type": "boolean" }, "uptime": { "type": "number" },
-            "uptime_str": text(), "generation": number(), "text": text() })),
+            "uptime_str": text(), "generation": number(), "text": text(), "owner": { "enum": ["api", "file"] },
+            "revision": number(), "status": { "$ref": "#/components/schemas/Status" } })),
         "Status": object(&["phase", "since", "generation", "restarts", "connections", "counters", "conditions"],
             json!({ "phase": text(), "since": maybe(), "generation": { "type": "object" }, "reason": maybe(),
                 "message": maybe(), "restarts": number(), "next_retry": maybe(), "last_error": { "type": ["object", "null"] },
@@ -207,11 +212,11 @@ fn schemas() -> Value {
             "resource": text(), "phase": text(), "reason": text(), "generation": number(), "revision": number() })),
         "Events": list("Event"),
         "Resource": object(&["id", "type", "phase", "dependents"], json!({ "id": text(), "type": text(), "phase": text(),
-            "generation": number(), "owner": text(), "reason": text(), "dependents": { "type": "array" } })),
+            "generation": number(), "revision": number(), "owner": text(), "reason": text(), "dependents": { "type": "array" } })),
         "Resources": list("Resource"),
         "Plan": object(&["revision", "changes", "unchanged"],
             json!({ "revision": number(), "changes": { "type": "array" }, "unchanged": number() })),
-        "Drift": { "type": "array", "items": object(&["id", "file", "override"], json!({ "id": text(), "file": text(),
+        "Drift": { "type": "array", "items": object(&["id", "file", "override"], json!({ "id": text(), "file": text(), "revision": number(),
             "override": { "type": "object" }, "diff": maybe() })) },
         "Trial": object(&["spec"], json!({ "spec": { "$ref": "#/components/schemas/Config" },
             "messages": { "type": "array", "items": { "type": "object" } } })),

@@ -3,7 +3,7 @@
 use super::{
     Streams, answer,
     plan::unified,
-    query::Query,
+    query::{PAGE, Query},
     routes::stream,
     scrub::{scrubbed, veiled},
     streams::config,
@@ -86,7 +86,7 @@ fn drift(drift: &Drift, registry: &Registry) -> Value {
     let diff = text
         .as_ref()
         .map(|text| scrubbed(unified(text, now, (names.0, &names.1)), desired.kind, &[text, now], registry));
-    json!({ "id": desired.id, "file": file, "override": told, "diff": diff })
+    json!({ "id": desired.id, "file": file, "revision": desired.revision, "override": told, "diff": diff })
 }
 
 /// The number in a path.
@@ -175,9 +175,8 @@ impl Streams {
     /// `GET /drift`
     pub(super) async fn drift(&self, request: &Request) -> Result<Response, Response> {
         answer::only(request, &Method::GET)?;
-        let query = Query::only(request, &["before", "limit"])?;
-        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
-        let found = self.service.drift(before, limit).await.map_err(|error| unreadable(&error))?;
+        let page = Query::only(request, &PAGE)?.page()?;
+        let (found, more) = self.service.drift(&page).await.map_err(|error| unreadable(&error))?;
         let registry = Arc::clone(&self.runtime.engine().registry);
         let told = tokio::task::spawn_blocking(move || {
             found.iter().map(|one| drift(one, &registry)).collect::<Vec<Value>>()
@@ -185,7 +184,7 @@ impl Streams {
         .await;
         let told =
             told.map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
-        Ok(answer::json(StatusCode::OK, &told.into()))
+        Ok(answer::page(told, more, page.limit))
     }
 
     /// `POST /streams/{id}/rollback`

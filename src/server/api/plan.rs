@@ -1,15 +1,12 @@
 //! Plans: what a write would do. They come from the write's own path, up to the commit.
 
-use super::{Streams, answer, query::Query, scrub::scrubbed, write::PARAMETERS};
-use http::{Method, StatusCode};
+use super::{answer, scrub::scrubbed};
+use http::StatusCode;
 use serde_json::{Value, json};
 use similar::TextDiff;
 use std::{sync::Arc, time::Duration};
 use weir_control::service::{Plan, PlannedChange};
-use weir_core::{
-    http::{Request, Response},
-    registry::Registry,
-};
+use weir_core::{http::Response, registry::Registry};
 
 /// How long one comparison may look for the smallest difference.
 const LOOK: Duration = Duration::from_millis(200);
@@ -49,15 +46,6 @@ pub(super) async fn told(revision: u64, plan: Plan, registry: &Arc<Registry>) ->
         json!({ "revision": revision, "changes": changes, "unchanged": plan.unchanged })
     });
     told.await.map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
-}
-
-impl Streams {
-    /// `POST /plan`
-    pub(super) async fn plan(&self, request: &Request) -> Result<Response, Response> {
-        answer::only(request, &Method::POST)?;
-        Query::only(request, &[&PARAMETERS[..], &["chilled"]].concat())?;
-        self.post_all(request, true).await
-    }
 }
 
 #[cfg(test)]

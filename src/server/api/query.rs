@@ -4,7 +4,7 @@ use super::answer;
 use crate::http::path::query_pairs;
 use http::StatusCode;
 use std::time::Duration;
-use weir_control::service::Overriding;
+use weir_control::{record::Key, service::Overriding, views::Page};
 use weir_core::{
     duration,
     http::{Request, Response},
@@ -12,6 +12,8 @@ use weir_core::{
 
 /// Entries of a list unless another number is asked for, and at most.
 const LIMIT: (usize, usize) = (100, 1000);
+/// What says which page of a list is asked for.
+pub(super) const PAGE: [&str; 3] = ["before", "after", "limit"];
 /// The longest remark that is kept, in bytes.
 const NOTE: usize = 1000;
 
@@ -82,6 +84,19 @@ impl Query {
         }
     }
 
+    /// Which page of a list is asked for.
+    pub(super) fn page(&self) -> Result<Page, Response> {
+        let after = self.text("after").map(|name| {
+            let key = Key::parse(name);
+            key.ok_or_else(|| refuse(&format!("parameter 'after' is not TYPE:ID of an entry: '{name}'")))
+        });
+        let (before, after) = (self.number("before")?, after.transpose()?);
+        if after.is_some() && before.is_none() {
+            return Err(refuse("parameter 'after' needs 'before', the revision of that entry"));
+        }
+        Ok(Page { before: before.unwrap_or(u64::MAX), after, limit: self.limit()? })
+    }
+
     /// For how long, and why, a change is to count over a file.
     pub(super) fn overriding(&self) -> Result<Option<Overriding>, Response> {
         match (self.duration("override")?, self.text("reason")) {
@@ -131,6 +146,10 @@ mod tests {
         for bad in ["override=soon&reason=x", "override=2h", "override=2h&reason="] {
             assert!(said(query(bad).overriding()).contains("'override'"), "{bad}");
         }
+        for bad in ["before=1&after=x", "before=1&after=thing:x", "after=cache:x"] {
+            assert!(said(query(bad).page()).contains("'after'"), "{bad}");
+        }
+        assert_eq!(said(query("before=1&after=cache:x").page()), "taken");
         assert!(said(query(&format!("note={}", "x".repeat(1001))).note()).contains("'note'"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Streams, answer, either,
-    query::Query,
+    query::{PAGE, Query},
     scrub::veiled,
     streams::{config, described},
     write::{PARAMETERS, is_chilled, options},
@@ -18,11 +18,6 @@ use weir_core::http::{Request, Response, Scope};
 const TYPES: &str =
     "Var `type` must be set to one of `cache`, `input`, `output`, `processor` or `rate_limit`";
 
-/// A stream or resource in a word.
-pub(super) fn name(key: &Key) -> String {
-    format!("{}:{}", key.kind.name(), key.id)
-}
-
 /// The kind of resource of this name.
 fn parse(kind: &str) -> Result<RecordKind, Response> {
     let found = RecordKind::parse(kind).filter(|kind| *kind != RecordKind::Stream);
@@ -31,7 +26,7 @@ fn parse(kind: &str) -> Result<RecordKind, Response> {
 
 /// What is said of a resource.
 fn entry(view: &View, users: &[Key]) -> Value {
-    let dependents: Vec<String> = users.iter().map(name).collect();
+    let dependents: Vec<String> = users.iter().map(Key::name).collect();
     let mut entry = json!({ "id": &*view.key.id, "type": view.key.kind, "dependents": dependents,
         "phase": view.status.phase });
     described(&mut entry, view);
@@ -103,18 +98,20 @@ impl Streams {
         request: &Request,
     ) -> Result<Response, Response> {
         answer::only(request, &Method::GET)?;
-        let query = Query::only(request, &["before", "limit"])?;
-        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
+        let page = Query::only(request, &PAGE)?.page()?;
         let kind = kind.map(parse).transpose()?;
         let users = self.service.users().await;
         let kinds = RecordKind::ALL.into_iter().filter(|one| *one != RecordKind::Stream);
         let kinds = kinds.filter(|one| kind.is_none_or(|kind| kind == *one));
         let revision = |view: &View| view.desired.as_ref().map_or(0, |desired| desired.revision);
-        let mut all: Vec<View> = kinds.flat_map(|kind| self.service.list(kind)).collect();
-        all.retain(|view| revision(view) < before);
-        all.sort_by_key(|view| std::cmp::Reverse(revision(view)));
-        let shown = all.iter().take(limit);
-        let shown = shown.map(|view| entry(view, users.get(&view.key).map_or(&[][..], Vec::as_slice)));
-        Ok(answer::json(StatusCode::OK, &shown.collect::<Vec<_>>().into()))
+        let all = kinds.flat_map(|kind| self.service.list(kind));
+        let (shown, more) = page.of(all, |view| (revision(view), view.key.clone()));
+        let users = |view: &View| users.get(&view.key).map_or(&[][..], Vec::as_slice);
+        let entries = shown.iter().map(|view| {
+            let mut entry = entry(view, users(view));
+            entry["revision"] = revision(view).into();
+            entry
+        });
+        Ok(answer::page(entries.collect(), more, page.limit))
     }
 }

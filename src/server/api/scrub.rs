@@ -24,6 +24,14 @@ fn veil(value: &mut Value, all: &[String]) {
         Value::String(text) => *text = scrub(std::mem::take(text), all),
         Value::Array(items) => items.iter_mut().for_each(|item| veil(item, all)),
         Value::Object(fields) => fields.values_mut().for_each(|field| veil(field, all)),
+        // A password of digits.
+        Value::Number(number) if all.contains(&number.to_string()) => {
+            *value = scrub(number.to_string(), all).into();
+        }
+        // A password of digits.
+        Value::Number(number) if all.contains(&number.to_string()) => {
+            *value = scrub(number.to_string(), all).into();
+        }
         _ => {}
     }
 }
@@ -41,4 +49,23 @@ fn found(kind: Kind, texts: &[&str], registry: &Registry) -> Vec<String> {
     let mut all: Vec<String> = texts.iter().filter_map(found).flatten().collect();
     all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_secrets_and_those_of_digits_are_hidden_in_a_config() {
+        let registry = Registry::new(&[weir_pure::TABLE, weir_io::TABLE]);
+        let text = "output: { http_client: { url: 'http://ab:x@ab/', basic_auth: { password: 1234 } } }\n";
+        let (shown, config) = veiled(text, Kind::Stream, &registry);
+        for part in ["x@", "1234"] {
+            assert!(!shown.contains(part) && !config.to_string().contains(part), "{part}: {shown} {config}");
+        }
+        assert!(
+            shown.contains("http://ab:") && config["output"]["http_client"]["url"].is_string(),
+            "{shown}"
+        );
+    }
 }

@@ -240,10 +240,10 @@ fn own_metrics(app: &App) -> String {
 
 pub(super) fn debug_json(debug: Option<&Debug>) -> Response {
     let Some(Debug(node)) = debug else { return not_found() };
-    answer::text(to_json(node).to_string())
+    answer::text(hide(to_json(node).to_string()))
 }
 
 pub(super) fn debug_yaml(debug: Option<&Debug>) -> Response {
     let Some(Debug(node)) = debug else { return not_found() };
-    answer::text(to_yaml(node))
+    answer::text(hide(to_yaml(node)))
 }

@@ -58,7 +58,7 @@ impl Streams {
     pub(super) async fn collection(&self, request: &Request) -> Response {
         match request.method {
             Method::GET => self.list(),
-            Method::POST => either(self.post_all(request, false).await),
+            Method::POST => either(self.post_all(request).await),
             _ => answer::error(StatusCode::BAD_REQUEST, "method not supported"),
         }
     }
@@ -111,7 +111,8 @@ impl Streams {
     }
 
     async fn get(&self, id: &str, request: &Request) -> Result<Response, Response> {
-        if let Some(generation) = Query::of(request).number("generation")? {
+        let query = Query::of(request);
+        if let Some(generation) = query.number("generation")? {
             return self.generation(id, generation, request.caller.may(Scope::Write)).await;
         }
         let view = self.service.view(&stream(id)).ok_or_else(answer::no_stream)?;
@@ -122,12 +123,20 @@ impl Streams {
         body.insert("uptime".into(), uptime.as_secs_f64().into());
         body.insert("uptime_str".into(), go_duration(uptime).into());
         let registry = &self.runtime.engine().registry;
-        let shown = if request.caller.may(Scope::Write) {
-            config(&desired.text)
+        let (text, config) = if request.caller.may(Scope::Write) {
+            (desired.text.clone(), config(&desired.text))
         } else {
-            veiled(&desired.text, Kind::Stream, registry).1
+            veiled(&desired.text, Kind::Stream, registry)
         };
-        body.insert("config".into(), shown);
+        body.insert("config".into(), config);
+        // A client of the reference may count on these four.
+        if query.flag("full")? {
+            body.insert("status".into(), super::status::status(&view));
+            body.insert("owner".into(), owner(&desired.owner).into());
+            body.insert("generation".into(), desired.generation.into());
+            body.insert("revision".into(), desired.revision.into());
+            body.insert("text".into(), text.into());
+        }
         let mut response = answer::json(StatusCode::OK, &Value::Object(body));
         super::write::tag(&mut response, desired.generation);
         Ok(response)

@@ -26,6 +26,15 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// The answer to give on a path that the reference does not have.
+    pub(crate) fn answer_here(&self) -> Response {
+        let body = match self {
+            Self::Error(text) => serde_json::json!({ "error": text }),
+            Self::Lints(lints) => serde_json::json!({ "error": lints.join("\n"), "lint_errors": lints }),
+        };
+        answer::json(StatusCode::BAD_REQUEST, &body)
+    }
+
     /// The answer to give.
     pub(crate) fn answer(&self) -> Response {
         match self {
@@ -124,7 +133,7 @@ impl Streams {
         if chilled {
             lints
                 .iter()
-                .for_each(|lint| tracing::warn!(lint, "Config lint error in the file of stream {id}"));
+                .for_each(|lint| tracing::warn!(stream = id, lint, "Config lint error in the stream's file"));
         } else {
             refuse_lints(lints, false)?;
         }

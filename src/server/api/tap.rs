@@ -150,8 +150,9 @@ impl Streams {
         let expanded = environment::expand(text, &*self.lookup).ok();
         let node = expanded.and_then(|expanded| weir_core::yaml::parse(&expanded.text).ok());
         let registry = &self.runtime.engine().registry;
-        node.map(|node| normalise::secrets(&node, normalise::Form::Sections(sections::STREAM_FILE), registry))
-            .unwrap_or_default()
+        let form = normalise::Form::Sections(sections::STREAM_FILE);
+        let found = node.map(|node| normalise::secrets(&node, form, registry));
+        found.into_iter().flatten().filter(|secret| secret.len() >= normalise::SHORTEST).collect()
     }
 }
 

@@ -153,7 +153,7 @@ impl Streams {
         let sample = query.number("sample")?.unwrap_or(SAMPLE.0).min(SAMPLE.1);
         let end = Instant::now() + query.duration("for")?.unwrap_or(WAIT.0).min(WAIT.1);
         let chilled = query.flag("chilled")?;
-        let body = self.read(&request.body, chilled).map_err(|refusal| refusal.answer())?;
+        let body = self.read(&request.body, chilled).map_err(|refusal| refusal.answer_here())?;
         if let Some((name, _)) = body.node.entries().find(|(name, _)| !["spec", "messages"].contains(name)) {
             return Err(refuse(&format!("unknown field '{name}': known are spec and messages")));
         }
@@ -161,7 +161,8 @@ impl Streams {
             body.node.get("spec").zip(body.bare.get("spec")).ok_or_else(|| refuse("the body has no spec"))?;
         let text = Text { source: to_yaml(bare), node: node.clone(), bare: bare.clone() };
         let candidate = text.node.clone();
-        let submission = self.stream_submission(id, text, chilled).map_err(|refusal| refusal.answer())?;
+        let submission =
+            self.stream_submission(id, text, chilled).map_err(|refusal| refusal.answer_here())?;
         let mut options = options_of(request, "PLAN")?;
         options.dry_run = true;
         let current = self.service.desired(&stream(id));

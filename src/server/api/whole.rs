@@ -1,14 +1,15 @@
-//! `POST /streams`: the whole set at once, all or nothing.
+//! `POST /streams` and `POST /plan`: the whole set at once, all or nothing.
 
 use super::{
     Streams, answer,
+    query::Query,
     submit::{Refusal, Text},
-    write::{is_chilled, options},
+    write::{PARAMETERS, is_chilled, options},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 use std::collections::HashMap;
 use weir_config::{Node, environment, tokens, write::to_yaml};
-use weir_control::service::{Submission, WriteError};
+use weir_control::service::{Submission, WriteError, WriteOptions};
 use weir_core::{
     http::{Request, Response},
     node::Value,
@@ -16,14 +17,24 @@ use weir_core::{
 };
 
 impl Streams {
-    /// Makes a body the whole set, or tells what that would do.
-    pub(super) async fn post_all(&self, request: &Request, dry_run: bool) -> Result<Response, Response> {
+    /// `POST /plan`
+    pub(super) async fn plan(&self, request: &Request) -> Result<Response, Response> {
+        answer::only(request, &Method::POST)?;
+        Query::only(request, &[&PARAMETERS[..], &["chilled"]].concat())?;
+        let members = self.submitted(request).await.map_err(|refusal| refusal.answer_here())?;
+        let options = WriteOptions { dry_run: true, ..options(request)? };
+        self.changed(self.service.set_all(members, &options).await).await
+    }
+
+    async fn submitted(&self, request: &Request) -> Result<Vec<Submission>, Refusal> {
         let chilled = is_chilled(request);
-        let members =
-            self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await;
-        let members = members.map_err(|refusal| refusal.answer())?;
-        let mut options = options(request)?;
-        options.dry_run |= dry_run;
+        self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await
+    }
+
+    /// Makes a body the whole set.
+    pub(super) async fn post_all(&self, request: &Request) -> Result<Response, Response> {
+        let members = self.submitted(request).await.map_err(|refusal| refusal.answer())?;
+        let options = options(request)?;
         match self.service.set_all(members, &options).await {
             // Of many members, the one that cannot be built is named.
             Err(WriteError::Build(failures)) => {

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::time::Duration;
 use weir_config::{LintOptions, merge, sections, tokens, write::to_yaml};
 use weir_control::{
-    record::Desired,
+    record::{Desired, Key},
     service::{Submission, WriteError, WriteOptions, Written},
     store::committer::Origin,
 };
@@ -93,7 +93,7 @@ pub(super) fn refused_here(error: &WriteError) -> Response {
     let status = match error {
         WriteError::Exists(_) | WriteError::Owned(..) => StatusCode::CONFLICT,
         WriteError::InUse(_, users) => {
-            let users: Vec<String> = users.iter().map(super::resources::name).collect();
+            let users: Vec<String> = users.iter().map(Key::name).collect();
             let body = json!({ "error": error.to_string(), "dependents": users });
             return answer::json(StatusCode::CONFLICT, &body);
         }

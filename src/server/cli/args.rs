@@ -155,6 +155,9 @@ pub(crate) struct StreamsArgs {
     /// fails gives way to the last that was healthy.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = span)]
     pub(crate) probation: Duration,
+    /// How often in a row a stream that fails is started again; without a number, for ever.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_restarts: Option<u32>,
     /// Lets messages of streams be looked at as they pass.
     #[arg(long)]
     pub(crate) tap: bool,

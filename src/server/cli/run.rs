@@ -10,6 +10,7 @@ use crate::{
     api::{App, Face, Subject, reserved},
     http::{Host, Server, listener},
     resource_files::{self, Places},
+    secrets::hold_all,
     serve::{own_tls, raise_limits, serve, settings, signal},
     telemetry::{
         export::Exporter,
@@ -48,6 +49,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, registry: Arc<Registry>) -> R
     let failed = |error: &dyn std::fmt::Display| failed(path.unwrap_or_default(), error);
     let stream = StreamConfig::read(&node, &registry).map_err(|error| failed(&error))?;
     let service = ServiceConfig::read(&node, &registry).map_err(|error| failed(&error))?;
+    let _held = hold_all(&node, sections::CONFIG, &registry);
     // Data on stdout must stay apart from log lines.
     if stream.output.get("stdout").is_some() {
         start_beside_data(&service.logger, global.log_level.as_deref())?;

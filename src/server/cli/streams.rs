@@ -8,6 +8,7 @@ use super::{
     walk::text,
 };
 use crate::{
+    secrets::hold_all,
     serve::{Access, Parts, run as serve},
     telemetry::start::start,
 };
@@ -31,6 +32,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
     if written.at(&["http", "address"]).is_none() {
         config.http.address = ADDRESS.into();
     }
+    let _held = hold_all(&written, sections::SERVICE, &registry);
     start(&config.logger, global.log_level.as_deref())?;
     report(&lints, global.chilled)?;
     let mut shown = normalise(&written, sections::SERVICE, &registry).map_err(|error| error.to_string())?;
@@ -51,6 +53,7 @@ pub(super) fn run(global: &Global, args: &StreamsArgs, registry: Arc<Registry>) 
         watch: args.watcher,
         api: !args.no_api,
         probation: args.probation,
+        max_restarts: args.max_restarts,
         tap: args.tap,
         strict_files: args.files == "strict",
         retention: Retention {

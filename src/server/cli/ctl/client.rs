@@ -12,6 +12,9 @@ const NEAR: &str = "http://127.0.0.1:4195";
 /// How long an answer may take: longer than a write waits for its streams.
 const ANSWER: Duration = Duration::from_mins(2);
 
+/// Entries of a list that are asked for at once.
+const PAGE: usize = 1000;
+
 /// Why something was not done.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -64,6 +67,25 @@ impl Client {
     /// Asks.
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Failure> {
         self.send(Method::GET, path, query, None).await
+    }
+
+    /// All entries of a list that is answered in pages; `name` is how the list calls an entry.
+    pub(super) async fn all(&self, path: &[&str], name: impl Fn(&Value) -> String) -> Result<Value, Failure> {
+        let (mut all, mut query) = (Vec::new(), vec![("limit", PAGE.to_string())]);
+        loop {
+            let Value::Array(page) = self.get(path, &query).await?.json()? else { break };
+            let last = page.last().filter(|_| page.len() == PAGE);
+            query.truncate(1);
+            query.extend(
+                last.into_iter()
+                    .flat_map(|last| [("before", last["revision"].to_string()), ("after", name(last))]),
+            );
+            all.extend(page);
+            if query.len() == 1 {
+                break;
+            }
+        }
+        Ok(all.into())
     }
 
     /// Sends a request; the parts of the path are encoded.

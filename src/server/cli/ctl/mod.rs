@@ -272,7 +272,7 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
             printer.done(&told, &format!("stream {id} is rolled back"))
         }
         Verb::Drift => {
-            let told = client.get(&["drift"], &[]).await?.json()?;
+            let told = client.all(&["drift"], |entry| set::name("stream", entry)).await?;
             printer.list(
                 &told,
                 &["id", "file", "override.actor", "override.time", "override.expires", "override.reason"],
@@ -319,7 +319,7 @@ async fn get(client: &Client, printer: &Printer, kind: &str, id: Option<&str>) -
         }
         ("stream" | "streams", Some(id)) => printer.text(&set::stream(client, id).await?),
         ("resource" | "resources", None) => {
-            let told = client.get(&["resources"], &[("limit", "1000".into())]).await?.json()?;
+            let told = set::resources(client).await?;
             printer.list(&told, &["type", "id", "phase", "generation", "owner", "dependents", "reason"])
         }
         ("resource" | "resources", Some(id)) => {

@@ -195,9 +195,17 @@ fn data(data: &Value) -> String {
 
 /// A stream as it was submitted.
 pub(super) async fn stream(client: &Client, id: &str) -> Result<Value, Failure> {
-    let newest = client.get(&["streams", id, "history"], &[("limit", "1".into())]).await?.json()?;
-    let generation = newest[0]["generation"].to_string();
-    client.get(&["streams", id], &[("generation", generation)]).await?.json()
+    client.get(&["streams", id], &[("full", "true".into())]).await?.json()
+}
+
+/// An entry of a list by its kind and id.
+pub(super) fn name(kind: &str, entry: &Value) -> String {
+    format!("{kind}:{}", entry["id"].as_str().unwrap_or_default())
+}
+
+/// All resources.
+pub(super) async fn resources(client: &Client) -> Result<Value, Failure> {
+    client.all(&["resources"], |entry| name(entry["type"].as_str().unwrap_or_default(), entry)).await
 }
 
 /// A file's name for an id: what might lead elsewhere is written as a percent sign and two digits.
@@ -232,7 +240,7 @@ pub(super) async fn export(client: &Client, folder: &Path) -> Result<Outcome, Fa
         write(&streams.join(format!("{}.yaml", file_name(id))), text["text"].as_str().unwrap_or_default())?;
         count += 1;
     }
-    let all = client.get(&["resources"], &[("limit", "1000".into())]).await?.json()?;
+    let all = resources(client).await?;
     for one in all.as_array().into_iter().flatten() {
         let (kind, id) = (one["type"].as_str().unwrap_or_default(), one["id"].as_str().unwrap_or_default());
         let text = client.get(&["resources", kind, id], &[]).await?.json()?;
