@@ -11,6 +11,7 @@ use crate::{
     resources::{Resource, Resources},
     shop::Shop,
     stream::Stream,
+    taps::Taps,
     traced::Traced,
 };
 use serde::Deserialize;
@@ -88,6 +89,7 @@ impl Engine {
             threads: threads.unwrap_or_else(cores).min(MAX_THREADS),
             output,
             view: site.view,
+            taps: site.taps,
             mark: None,
         })
     }
@@ -126,12 +128,13 @@ fn cores() -> usize {
 pub(crate) struct Site<'a> {
     pub(crate) environment: Environment,
     pub(crate) view: View,
+    pub(crate) taps: Arc<Taps>,
     stored: &'a HashMap<String, Arc<str>>,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(environment: Environment, stored: &'a HashMap<String, Arc<str>>) -> Self {
-        Self { environment, view: View::default(), stored }
+        Self { environment, view: View::default(), taps: Arc::default(), stored }
     }
 
     fn uses(&self, kind: Kind, label: &str) {
@@ -193,7 +196,7 @@ impl<'a, 'b> Builder<'a, 'b> {
     pub(crate) fn chain(&mut self, at: &str, nodes: &[Node]) -> Result<Chain, BuildError> {
         let steps: Result<Vec<Step>, BuildError> =
             nodes.iter().enumerate().map(|(index, node)| self.step(&format!("{at}.{index}"), node)).collect();
-        Ok(Chain::new(steps?, self.site.environment.strict))
+        Ok(Chain::new(steps?, self.site.environment.strict, &self.site.taps))
     }
 
     fn step(&mut self, at: &str, node: &Node) -> Result<Step, BuildError> {
@@ -207,6 +210,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         match built {
             Ok(processor) => {
                 let (mut processor, component) = (Arc::from(processor), Arc::clone(&builder.component));
+                builder.site.taps.add(&component);
                 if counted && builder.site.environment.tracer.is_some() {
                     processor = Arc::new(Traced { processor, component: Arc::clone(&component) });
                 }
@@ -224,6 +228,7 @@ impl<'a, 'b> Builder<'a, 'b> {
         match builder.engine.registry.buffer(chosen.name) {
             Some(spec) => match spec.build(&chosen.body, &mut builder) {
                 Ok(buffer) => {
+                    builder.site.taps.add(&builder.component);
                     let series = builder.series(&families::BUFFER);
                     let tracer = builder.site.environment.tracer.clone();
                     Ok(Some(Arc::new(CountedBuffer::new(buffer, series, tracer, chosen.name))))
@@ -238,6 +243,13 @@ impl<'a, 'b> Builder<'a, 'b> {
         let connection = Arc::new(Connection::new(Arc::clone(&self.component)));
         self.connections(kind).push(Arc::clone(&connection));
         connection
+    }
+
+    /// Where an input or output inside another one shows its messages; those of the whole are shown by the stream.
+    fn leaf_taps(&self) -> Option<Arc<Taps>> {
+        let taps = &self.site.taps;
+        taps.add(&self.component);
+        (!["root.input", "root.output"].contains(&&*self.component.path)).then(|| Arc::clone(taps))
     }
 
     fn connections(&self, kind: Kind) -> &Connections {
@@ -265,7 +277,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             InputComponent::Reader(reader) => {
                 let family = if reader.is_served() { &families::SERVED_INPUT } else { &families::INPUT };
                 let (connection, series) = (self.leaf_connection(Kind::Input), self.series(family));
-                Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series))
+                let taps = self.leaf_taps();
+                Box::new(LeafInput::new(reader, self.site.environment.clone(), connection, series, taps))
             }
         };
         if let Some(name) = batching_field(&spec.body)
@@ -294,8 +307,8 @@ impl<'a, 'b> Builder<'a, 'b> {
             OutputComponent::Writer { writer, max_in_flight } => {
                 let (connection, series) =
                     (self.leaf_connection(Kind::Output), self.series(&families::OUTPUT));
-                let environment = self.site.environment.clone();
-                Arc::new(LeafOutput::new(writer, max_in_flight, environment, connection, series))
+                let (environment, taps) = (self.site.environment.clone(), self.leaf_taps());
+                Arc::new(LeafOutput::new(writer, max_in_flight, environment, connection, series, taps))
                     as Arc<dyn Output>
             }
         };
@@ -325,7 +338,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             });
             steps.push(step?);
         }
-        Ok(Chain::new(steps, self.site.environment.strict))
+        Ok(Chain::new(steps, self.site.environment.strict, &self.site.taps))
     }
 }
 
@@ -437,7 +450,7 @@ impl BuildContext for Builder<'_, '_> {
 
     fn processor(&mut self, at: &str, node: &Node) -> Result<Arc<dyn Processor>, BuildError> {
         let step = self.step(at, node)?;
-        Ok(Arc::new(Chain::new(vec![step], self.site.environment.strict)))
+        Ok(Arc::new(Chain::new(vec![step], self.site.environment.strict, &self.site.taps)))
     }
 
     fn workshop(&mut self) -> Arc<dyn Workshop> {

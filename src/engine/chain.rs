@@ -1,6 +1,6 @@
 //! Processors one after the other, each counted, with strict error handling where it is asked for.
 
-use crate::{families::processor as counter, marks::Turn};
+use crate::{families::processor as counter, marks::Turn, taps::Taps};
 use async_trait::async_trait;
 use std::{any::Any, mem, sync::Arc};
 use tokio::time::Instant;
@@ -26,12 +26,14 @@ pub(crate) struct Chain {
     steps: Vec<Step>,
     strict: bool,
     immediate: bool,
+    /// Whoever looks on is shown what comes out of each step.
+    taps: Arc<Taps>,
 }
 
 impl Chain {
-    pub(crate) fn new(steps: Vec<Step>, strict: bool) -> Self {
+    pub(crate) fn new(steps: Vec<Step>, strict: bool, taps: &Arc<Taps>) -> Self {
         let immediate = steps.iter().all(|step| step.processor.immediate());
-        Self { steps, strict, immediate }
+        Self { steps, strict, immediate, taps: Arc::clone(taps) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,7 +62,7 @@ impl Chain {
                 step.processor.rewrite(batch, out);
             });
             step.end(began, frame.len(), frame.messages());
-            at.passed(number, frame.messages());
+            self.taps.pass(&step.component.path, frame.messages());
             if frame.is_empty() {
                 return self.steps.len();
             }
@@ -86,7 +88,7 @@ impl Chain {
                 }
                 let began = step.begin(batch.len(), 1);
                 let made = step.processor.process(batch).await?;
-                made.iter().for_each(|batch| at.passed(number, batch));
+                made.iter().for_each(|batch| self.taps.pass(&step.component.path, batch));
                 match made.as_slice() {
                     [one] => step.end(began, 1, one),
                     many => step.end(began, many.len(), many.iter().flatten()),
@@ -156,6 +158,7 @@ impl Processor for Chain {
             step.processor.rewrite(batch, out);
             let made = out.get(from..).unwrap_or_default();
             step.end(began, usize::from(!made.is_empty()), made);
+            self.taps.pass(&step.component.path, made);
         };
         if before.is_empty() {
             return run(last, batch, out);

@@ -1,7 +1,7 @@
 //! A reader made into an input: it connects, gives frames, replays what was nacked, and tells the source how far
 //! everything is delivered.
 
-use crate::families::input as counter;
+use crate::{families::input as counter, taps::Taps};
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
@@ -41,6 +41,7 @@ pub(crate) struct LeafInput {
     flushed: bool,
     reading: Reading,
     ledger: Arc<Ledger>,
+    taps: Option<Arc<Taps>>,
 }
 
 impl LeafInput {
@@ -49,6 +50,7 @@ impl LeafInput {
         environment: Environment,
         connection: Arc<Connection>,
         series: Arc<Series>,
+        taps: Option<Arc<Taps>>,
     ) -> Self {
         let ledger = Arc::new(Ledger {
             progress: reader.progress(),
@@ -75,6 +77,7 @@ impl LeafInput {
             flushed: false,
             reading: Reading::default(),
             ledger,
+            taps,
         }
     }
 
@@ -154,6 +157,9 @@ impl LeafInput {
         });
         self.ledger.lock().open.push_back(Arc::clone(&sent));
         self.ledger.trace(&mut messages);
+        if let Some(taps) = &self.taps {
+            taps.pass(&self.connection.component.path, &messages);
+        }
         Frame::from_parts(messages, marks, sent)
     }
 }

@@ -1,7 +1,7 @@
 //! A writer made into an output: it connects, limits what is in flight, repeats what a lost connection cut off,
 //! and settles batches.
 
-use crate::families::output as counter;
+use crate::{families::output as counter, taps::Taps};
 use async_trait::async_trait;
 use std::sync::{
     Arc,
@@ -34,6 +34,7 @@ struct Leaf {
     environment: Environment,
     connection: Arc<Connection>,
     series: Arc<Series>,
+    taps: Option<Arc<Taps>>,
     connected: AtomicBool,
     /// Held while connecting, so that one attempt is made at a time.
     connecting: tokio::sync::Mutex<Backoff>,
@@ -46,6 +47,7 @@ impl LeafOutput {
         environment: Environment,
         connection: Arc<Connection>,
         series: Arc<Series>,
+        taps: Option<Arc<Taps>>,
     ) -> Self {
         let max_in_flight = max_in_flight.clamp(1, 1 << 16);
         let leaf = Leaf {
@@ -53,6 +55,7 @@ impl LeafOutput {
             environment,
             connection,
             series,
+            taps,
             connected: AtomicBool::new(false),
             connecting: tokio::sync::Mutex::new(Backoff::output()),
         };
@@ -72,6 +75,9 @@ impl Output for LeafOutput {
 
     async fn send(&self, frame: Frame) {
         let leaf = &self.leaf;
+        if let Some(taps) = &leaf.taps {
+            taps.pass(&leaf.connection.component.path, frame.messages());
+        }
         if leaf.refuses(&frame) {
             let counted = |count| leaf.series.add(counter::REJECTED, count);
             let rest = failed_messages(frame, "rejected due to failed processing", counted);

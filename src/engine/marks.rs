@@ -2,7 +2,6 @@
 //!
 //! The file is mapped into memory: a mark costs a few stores, and stays where it is when the process dies.
 
-use crate::taps::{Point, Taps};
 use std::{
     cell::RefCell,
     fs::{self, File, OpenOptions},
@@ -14,7 +13,6 @@ use std::{
     },
 };
 use vm_memory::{Bytes as _, FileOffset, MmapRegion, VolatileMemory as _};
-use weir_bloblang::Message;
 
 /// Threads that can be marked; others go without.
 const PLACES: usize = 256;
@@ -186,25 +184,12 @@ pub(crate) fn marked<T>(
 pub(crate) struct Turn {
     step: AtomicUsize,
     marked: bool,
-    taps: Option<Arc<Taps>>,
 }
 
 impl Turn {
     /// Nobody's turn yet.
     pub(crate) fn new(marked: bool) -> Self {
-        Self { step: AtomicUsize::new(usize::MAX), marked, taps: None }
-    }
-
-    /// As `new`, where who looks on is shown what comes out of each step.
-    pub(crate) fn tapped(marked: bool, taps: Arc<Taps>) -> Self {
-        Self { taps: Some(taps), ..Self::new(marked) }
-    }
-
-    /// Messages come out of a step.
-    pub(crate) fn passed(&self, step: usize, messages: &[Message]) {
-        if let Some(taps) = &self.taps {
-            taps.pass(Point::Processor(step), messages);
-        }
+        Self { step: AtomicUsize::new(usize::MAX), marked }
     }
 
     pub(crate) fn set(&self, step: usize) {

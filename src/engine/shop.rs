@@ -1,6 +1,9 @@
 //! Where components that change while they run have their children built.
 
-use crate::builder::{Builder, Engine, Site};
+use crate::{
+    builder::{Builder, Engine, Site},
+    taps::Taps,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -26,6 +29,8 @@ pub(crate) struct Shop {
     path: String,
     /// What can be seen of its stream.
     view: View,
+    /// Where the messages of its stream are looked at.
+    taps: Arc<Taps>,
     /// Checkpoints of its children; the first of a place goes on from there, whatever follows it starts afresh.
     stored: Mutex<HashMap<String, Arc<str>>>,
 }
@@ -38,6 +43,7 @@ impl Shop {
             environment: site.environment.clone(),
             path: path.to_owned(),
             view: site.view.clone(),
+            taps: Arc::clone(&site.taps),
             stored: Mutex::new(below.map(|(place, text)| (place.clone(), Arc::clone(text))).collect()),
         }
     }
@@ -57,7 +63,7 @@ impl Shop {
             hard_stop: self.environment.hard_stop.child_token(),
             ..self.environment.clone()
         };
-        let mut site = Site::new(environment, &stored);
+        let mut site = Site { taps: Arc::clone(&self.taps), ..Site::new(environment, &stored) };
         let component = build(&mut Builder::new(&self.engine, &mut site, &self.path))?;
         Ok(Apart { component, environment: site.environment, view: site.view })
     }

@@ -4,7 +4,7 @@ use crate::{
     chain::Chain,
     marks::{Mark, Turn, marked},
     processed::Passage,
-    taps::{Point, Taps},
+    taps::Taps,
 };
 use futures_util::FutureExt;
 use std::{
@@ -54,6 +54,7 @@ pub struct Stream {
     pub(crate) threads: usize,
     pub(crate) output: Arc<dyn Output>,
     pub(crate) view: View,
+    pub(crate) taps: Arc<Taps>,
     pub(crate) mark: Option<Mark>,
 }
 
@@ -91,8 +92,8 @@ impl Stream {
 
     /// Runs it on `runtime`.
     pub fn start(self, runtime: &Handle) -> Running {
-        let Self { environment, input, buffer, chain, threads, output, view, mark } = self;
-        let (started, taps) = (Instant::now(), Arc::<Taps>::default());
+        let Self { environment, input, buffer, chain, threads, output, view, taps, mark } = self;
+        let started = Instant::now();
         let (told, end) = watch::channel(None);
         let mut tasks: JoinSet<()> = JoinSet::new();
         let (to_output, for_output) = mpsc::channel(READY);
@@ -105,7 +106,6 @@ impl Stream {
                 working: RwLock::new(()),
                 chain: Arc::clone(&chain),
                 writes_out: output.takes_content(),
-                taps: Arc::clone(&taps),
             });
             for _ in 0..threads {
                 let (pipeline, to_output, mark) = (Arc::clone(&pipeline), to_output.clone(), mark.clone());
@@ -125,7 +125,7 @@ impl Stream {
                     placed(mark.clone(), "input", fill(input, Arc::clone(&buffer), Arc::clone(&taps))),
                     runtime,
                 );
-                let emptied = empty(buffer, to_pipeline, environment.hard_stop.clone());
+                let emptied = empty(buffer, to_pipeline, environment.hard_stop.clone(), Arc::clone(&taps));
                 tasks.spawn_on(placed(mark.clone(), "buffer", emptied), runtime);
             }
         }
@@ -249,7 +249,7 @@ async fn read(mut input: Box<dyn Input>, to: mpsc::Sender<Item>, taps: Arc<Taps>
     loop {
         let next = input.next().await;
         if let Next::Frame(frame) = &next {
-            taps.pass(Point::Input, frame.messages());
+            taps.pass("input", frame.messages());
         }
         if matches!(next, Next::End) || to.send(Box::new(next)).await.is_err() {
             break;
@@ -264,7 +264,7 @@ async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>, taps: Arc<Taps
     loop {
         match input.next().await {
             Next::Frame(frame) => {
-                taps.pass(Point::Input, frame.messages());
+                taps.pass("input", frame.messages());
                 buffer.push(frame).await;
             }
             Next::Flush => {}
@@ -275,13 +275,21 @@ async fn fill(mut input: Box<dyn Input>, buffer: Arc<dyn Buffer>, taps: Arc<Taps
     input.close().await;
 }
 
-async fn empty(buffer: Arc<dyn Buffer>, to: mpsc::Sender<Item>, hard_stop: CancellationToken) {
+async fn empty(
+    buffer: Arc<dyn Buffer>,
+    to: mpsc::Sender<Item>,
+    hard_stop: CancellationToken,
+    taps: Arc<Taps>,
+) {
     loop {
         let next = tokio::select! {
             biased;
             () = hard_stop.cancelled() => return,
             next = buffer.pop() => next,
         };
+        if let Next::Frame(frame) = &next {
+            taps.pass("buffer", frame.messages());
+        }
         if matches!(next, Next::End) || to.send(Box::new(next)).await.is_err() {
             return;
         }
@@ -315,7 +323,7 @@ async fn write(output: Arc<dyn Output>, mut frames: mpsc::Receiver<Item>, taps: 
                     }
                 }
                 let frame = Frame::gather(ready);
-                taps.pass(Point::Output, frame.messages());
+                taps.pass("output", frame.messages());
                 output.send(frame).await;
             }
             Next::Flush => output.flush().await,
@@ -351,12 +359,11 @@ struct Pipeline {
     chain: Arc<Chain>,
     /// Whether the output wants nothing but content.
     writes_out: bool,
-    taps: Arc<Taps>,
 }
 
 impl Pipeline {
     async fn work(&self, to: mpsc::Sender<Item>, mark: Option<Mark>) {
-        let at = Turn::tapped(mark.is_some(), Arc::clone(&self.taps));
+        let at = Turn::new(mark.is_some());
         let work = marked(mark, "pipeline", self.work_frames(to, &at));
         if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
             let component = self.chain.component(at.step());
@@ -465,8 +472,7 @@ mod tests {
         let pipeline = Pipeline {
             frames: Mutex::new(mpsc::channel(1).1),
             working: RwLock::new(()),
-            taps: Arc::default(),
-            chain: Arc::new(Chain::new(vec![step], false)),
+            chain: Arc::new(Chain::new(vec![step], false, &Arc::default())),
             writes_out: false,
         };
         let mut frame = Frame::new(Arc::new(Nobody));

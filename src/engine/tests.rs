@@ -155,7 +155,7 @@ impl Fixture {
         let connection = Self::connection("root.output");
         let series = self.metrics.series(&connection.component, &families::OUTPUT);
         let writer = Box::new(Keeper(Arc::clone(&self.kept)));
-        Arc::new(LeafOutput::new(writer, 1, self.environment.clone(), connection, series))
+        Arc::new(LeafOutput::new(writer, 1, self.environment.clone(), connection, series, None))
     }
 
     fn start(
@@ -169,7 +169,7 @@ impl Fixture {
         let series = self.metrics.series(&connection.component, &families::INPUT);
         let batches = batches.iter().map(|batch| batch.to_vec()).collect();
         let reader = Given { batches, waits, position: 0, reached: Arc::clone(&self.reached) };
-        let input = LeafInput::new(Box::new(reader), self.environment.clone(), connection, series);
+        let input = LeafInput::new(Box::new(reader), self.environment.clone(), connection, series, None);
         let component =
             Arc::new(Component { path: "root.pipeline.processors.0".into(), ..Component::default() });
         let steps = steps.into_iter().map(|processor| Step {
@@ -183,10 +183,11 @@ impl Fixture {
             environment: self.environment.clone(),
             input: Box::new(input),
             buffer: None,
-            chain: Arc::new(Chain::new(steps.collect(), false)),
+            chain: Arc::new(Chain::new(steps.collect(), false, &Arc::default())),
             threads: 2,
             output,
             view,
+            taps: Arc::default(),
         };
         stream.start(&Handle::current())
     }

@@ -375,8 +375,36 @@ fn a_tap_shows_messages_as_they_pass() {
         let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("data: ")).collect();
         assert!(lines.len() == 2 && lines[0].contains(part) && !told.contains("ann"), "{at}: {told}");
     }
-    assert_eq!(server.get("/streams/a/tap?at=nowhere").status, 400);
-    assert_eq!(server.get("/streams/b/tap").status, 404);
+    let nowhere = server.get("/streams/a/tap?at=pipeline.processors.2");
+    assert_eq!((nowhere.status, nowhere.text().contains("pipeline.processors.1")), (400, true));
+    let nested = "input:
+  broker:
+    inputs:
+      - generate: { interval: 50ms, mapping: 'root = \"one\"' }
+        processors: [ mapping: 'root = \"changed\"' ]
+      - generate: { interval: 50ms, mapping: 'root = \"two\"' }
+buffer: { memory: {} }
+pipeline:
+  processors:
+    - branch: { processors: [ mapping: 'root = \"inside\"' ], result_map: 'root = this' }
+output:
+  switch:
+    cases: [ { output: { drop: {}, processors: [ mapping: 'root = \"last\"' ] } } ]
+";
+    server.done("POST", "/streams/b", nested);
+    for (at, part) in [
+        ("input.broker.inputs.0", "one"),
+        ("input.broker.inputs.0.processors.0", "changed"),
+        ("input.broker.inputs.1", "two"),
+        ("buffer", "changed"),
+        ("pipeline.processors.0.branch.processors.0", "inside"),
+        ("output.switch.cases.0.output.processors.0", "last"),
+        ("output.switch.cases.0.output", "last"),
+    ] {
+        let told = server.get(&format!("/streams/b/tap?at={at}&limit=20&for=2s")).text();
+        assert!(told.contains(&format!("\"content\":\"{part}\"")), "{at}: {told}");
+    }
+    assert_eq!(server.get("/streams/c/tap").status, 404);
     server.done("POST", "/streams/a/pause", "");
     assert_eq!(server.get("/streams/a/tap").status, 409);
     assert_eq!(Server::start().get("/streams/a/tap").status, 403);

@@ -14,20 +14,25 @@ use tokio::{
 use weir_config::{environment, normalise, sections};
 use weir_control::record;
 use weir_core::http::{Caller, Request, Response};
-use weir_engine::taps::{Point, Seen};
+use weir_engine::taps::Seen;
 
 /// For how long a tap is open unless another time is asked for, and at most.
 const TIME: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
+/// How many places an error names.
+const SHOWN: usize = 10;
 /// What stands in for a value that is not to be seen.
 const MASK: &str = "***";
 
-/// The place in a stream that a path means.
-fn point(path: &str) -> Option<Point> {
-    match path {
-        "input" => Some(Point::Input),
-        "output" => Some(Point::Output),
-        _ => path.strip_prefix("pipeline.processors.")?.parse().ok().map(Point::Processor),
-    }
+/// What is said of a place that a stream does not have.
+fn nowhere(at: &str, mut places: Vec<String>) -> String {
+    places.retain(|place| place != "input" && place != "output");
+    places.sort();
+    places.truncate(SHOWN);
+    let known = ["input", "output"].into_iter().chain(places.iter().map(String::as_str));
+    format!(
+        "parameter 'at' is no place of this stream: '{at}'; some are {}",
+        known.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Masks what is at a path of fields, in every element of lists on the way.
@@ -107,10 +112,6 @@ impl Streams {
             return Err(refuse(StatusCode::FORBIDDEN, "taps are off: start the server with --tap"));
         }
         let at = query.text("at").unwrap_or("output").to_owned();
-        let place = point(&at).ok_or_else(|| {
-            let text = format!("parameter 'at' is none of input, output and pipeline.processors.N: '{at}'");
-            refuse(StatusCode::BAD_REQUEST, &text)
-        })?;
         let limit = query.number("limit")?.unwrap_or(u64::MAX);
         let end = Instant::now() + query.duration("for")?.unwrap_or(TIME.0).min(TIME.1);
         let view =
@@ -118,7 +119,11 @@ impl Streams {
         let running = self.service.running(&view.key).filter(|_| view.status.active);
         let running = running.as_ref().and_then(RunningStream::of);
         let running = running.ok_or_else(|| refuse(StatusCode::CONFLICT, "the stream does not run"))?;
-        let mut seen = running.taps().open(place).ok_or_else(|| {
+        let places = running.taps().places();
+        if !["input", "output"].contains(&&*at) && !places.contains(&at) {
+            return Err(refuse(StatusCode::BAD_REQUEST, &nowhere(&at, places)));
+        }
+        let mut seen = running.taps().open(&at).ok_or_else(|| {
             refuse(StatusCode::TOO_MANY_REQUESTS, "too many look on at this stream already")
         })?;
         let fields = query.text("redact").unwrap_or_default();
@@ -181,10 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_named_as_in_the_config() {
-        assert_eq!(point("pipeline.processors.3"), Some(Point::Processor(3)));
-        for bad in ["", "buffer", "pipeline.processors.x", "pipeline.processors.0.branch"] {
-            assert_eq!(point(bad), None, "{bad}");
-        }
+    fn who_asks_for_no_place_is_told_some() {
+        let places = ["output", "pipeline.processors.0"].map(str::to_owned).to_vec();
+        assert!(nowhere("x", places).ends_with("'x'; some are input, output, pipeline.processors.0"));
     }
 }

@@ -14,7 +14,7 @@ use weir_core::{
     pipe::Pipes,
     processor::Processor,
 };
-use weir_engine::{Engine, taps::Point};
+use weir_engine::Engine;
 
 /// Messages that are looked at unless another number is asked for, and at most.
 const SAMPLE: (u64, u64) = (20, 1000);
@@ -209,10 +209,8 @@ impl Streams {
     /// Messages that a stream's input gives now.
     async fn sampled(&self, id: &str, sample: u64, end: Instant) -> Vec<Message> {
         let running = self.service.running(&stream(id));
-        let opened = running
-            .as_ref()
-            .and_then(RunningStream::of)
-            .and_then(|running| running.taps().open(Point::Input));
+        let opened =
+            running.as_ref().and_then(RunningStream::of).and_then(|running| running.taps().open("input"));
         let Some(mut seen) = opened else { return Vec::new() };
         let mut messages = Vec::new();
         while (messages.len() as u64) < sample
