@@ -1,8 +1,8 @@
 //! Who uses which resource, and the removal of one.
 
 use crate::{
+    guard::build_guarded,
     plan::plan_delete,
-    reconcile::build_guarded,
     record::{Desired, Key},
     runtime::Running,
     service::Service,

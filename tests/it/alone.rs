@@ -189,7 +189,7 @@ fn shells_are_told_how_to_complete() {
     for shell in ["bash", "zsh", "fish"] {
         let made = weir(Path::new("."), &["completions", shell]);
         let script = String::from_utf8(made.stdout).unwrap();
-        assert!(made.status.success() && script.contains("watcher"), "{shell}");
+        assert!(made.status.success() && script.contains("WEIR_COMPLETE"), "{shell}");
     }
 }
 

@@ -105,3 +105,36 @@ fn a_token_comes_from_the_environment() {
     };
     assert_eq!((run(None), run(Some("abc"))), (1, 0));
 }
+
+#[test]
+fn a_shell_completes_verbs_flags_and_the_ids_of_what_runs() {
+    let server = Server::start();
+    for id in ["one", "other", "two"] {
+        server.done("POST", &format!("/streams/{id}"), &idle_stream(id));
+    }
+    server.done("POST", "/resources/cache/c", "memory: {}");
+    let place = std::path::Path::new(WEIR).parent().unwrap();
+    let path = format!("{}:{}", place.display(), std::env::var("PATH").unwrap());
+    for (words, expected) in [
+        ("ctl pau", "pause"),
+        ("streams --max-res", "--max-restarts"),
+        ("ctl pause o", "one other"),
+        ("ctl status t", "two"),
+        ("ctl get resources c", "cache/c"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let last = words.last().unwrap();
+        let script = format!(
+            "source <(weir completions bash); COMP_WORDS=(weir {}); COMP_CWORD={}; _clap_complete_weir weir {last}; \
+             echo ${{COMPREPLY[@]}}",
+            words.join(" "),
+            words.len()
+        );
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]).env("PATH", &path).env("WEIR_SERVER", server.address().to_string());
+        let done = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        let said: Vec<&str> = said.split_whitespace().collect();
+        assert_eq!(said.join(" "), expected, "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}

@@ -108,7 +108,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: TemplateVerb,
     },
-    /// Prints a script that completes commands and flags in a shell.
+    /// Prints a script that completes commands, flags and the ids of what runs in a shell.
     #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
     Completions {
         /// The shell.

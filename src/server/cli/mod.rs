@@ -23,12 +23,22 @@ pub(crate) use args::Global;
 
 use args::{Cli, Command, StateVerb, TemplateVerb, Templates};
 use clap::{CommandFactory as _, Parser};
+use clap_complete::env::{CompleteEnv, Shells};
 use environment::Variables;
 use std::{ffi::OsString, io::Write as _, process::ExitCode, sync::Arc};
 use weir_core::registry::{Registry, Table};
 
+/// The variable by which a shell asks what may follow on a line.
+const COMPLETE: &str = "WEIR_COMPLETE";
+
 /// Runs the command line and gives back its exit status.
 pub fn main() -> ExitCode {
+    let completing = CompleteEnv::with_factory(Cli::command).var(COMPLETE);
+    match completing.try_complete(std::env::args_os(), None) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => error.exit(),
+    }
     main_with(std::env::args_os(), &[])
 }
 
@@ -82,8 +92,10 @@ fn perform(cli: Cli, further: &[Table]) -> Result<ExitCode, String> {
             exit(template::lint(&args, &registry, &mut std::io::stdout()))
         }
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "weir", &mut script);
+            let (shells, mut script) = (Shells::builtins(), Vec::new());
+            let shell = shells.completer(&shell.to_string()).ok_or("this shell cannot be taught")?;
+            let written = shell.write_registration(COMPLETE, "weir", "weir", "weir", &mut script);
+            written.map_err(|error| error.to_string())?;
             print(&String::from_utf8_lossy(&script))
         }
         Command::State { verb } => match verb {

@@ -53,9 +53,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of the server at this URL; a host and port will do.
-    pub(super) fn new(server: Option<String>, token: Option<String>) -> Result<Self, String> {
-        let server = server.unwrap_or_else(|| NEAR.into());
+    /// A client of the server at this URL, for which a host and port will do, or else of the environment's.
+    pub(super) fn of(server: Option<String>, token: Option<String>) -> Result<Self, String> {
+        let or_variable = |given: Option<String>, name: &str| given.or_else(|| std::env::var(name).ok());
+        let token = or_variable(token, "WEIR_TOKEN");
+        let server = or_variable(server, "WEIR_SERVER").unwrap_or_else(|| NEAR.into());
         let full = if server.contains("://") { server.clone() } else { format!("http://{server}") };
         let base = Url::parse(&full).ok().filter(|url| !url.cannot_be_a_base());
         let base = base.ok_or_else(|| format!("'{server}' is no server such as {NEAR}"))?;

@@ -1,6 +1,7 @@
 //! `weir ctl`: what the API offers, at the terminal and for scripts.
 
 mod client;
+mod ids;
 mod print;
 mod set;
 
@@ -62,11 +63,13 @@ enum Verb {
         #[arg(default_value = "streams")]
         kind: String,
         /// A stream's id, or TYPE/ID of a resource.
+        #[arg(add = ids::all())]
         id: Option<String>,
     },
     /// Says where a stream is, and why.
     Status {
         /// The stream.
+        #[arg(add = ids::streams())]
         id: String,
     },
     /// Makes streams what files say, creating and changing them.
@@ -92,6 +95,7 @@ enum Verb {
     /// change in the data.
     Plan {
         /// A stream: its processors and those of the file see the same messages, and nothing is sent.
+        #[arg(add = ids::streams())]
         id: Option<String>,
         /// Stream files, folders of them, or globs. May be repeated.
         #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
@@ -106,35 +110,37 @@ enum Verb {
     /// Removes streams.
     Delete {
         /// The streams.
-        #[arg(required = true)]
+        #[arg(required = true, add = ids::streams())]
         ids: Vec<String>,
     },
     /// Stops streams; they keep their positions.
     Pause {
         /// The streams.
-        #[arg(required = true)]
+        #[arg(required = true, add = ids::streams())]
         ids: Vec<String>,
     },
     /// Lets paused streams run on.
     Resume {
         /// The streams.
-        #[arg(required = true)]
+        #[arg(required = true, add = ids::streams())]
         ids: Vec<String>,
     },
     /// Builds streams anew and runs them again.
     Restart {
         /// The streams.
-        #[arg(required = true)]
+        #[arg(required = true, add = ids::streams())]
         ids: Vec<String>,
     },
     /// Lists the generations of a stream.
     History {
         /// The stream.
+        #[arg(add = ids::streams())]
         id: String,
     },
     /// Makes an earlier generation of a stream a new one.
     Rollback {
         /// The stream.
+        #[arg(add = ids::streams())]
         id: String,
         /// The generation; without one, the last that was healthy.
         #[arg(long, value_name = "GENERATION")]
@@ -145,7 +151,7 @@ enum Verb {
     /// Makes streams what their files say again.
     Revert {
         /// The streams.
-        #[arg(required = true)]
+        #[arg(required = true, add = ids::streams())]
         ids: Vec<String>,
     },
     /// Prints what happened; one JSON object a line.
@@ -160,6 +166,7 @@ enum Verb {
     /// Prints messages as they pass through a stream.
     Tap {
         /// The stream.
+        #[arg(add = ids::streams())]
         id: String,
         /// Where: input, output, or a component's path such as pipeline.processors.1.
         #[arg(long, value_name = "POINT")]
@@ -177,6 +184,7 @@ enum Verb {
     /// Waits until a stream is in a phase; exits with 3 if it does not come.
     Wait {
         /// The stream.
+        #[arg(add = ids::streams())]
         id: String,
         /// The phase, such as running or completed.
         #[arg(long = "for", value_name = "PHASE", default_value = "running")]
@@ -206,8 +214,7 @@ enum Outcome {
 pub(super) fn ctl(args: CtlArgs) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("threads cannot be started: {error}"))?;
-    let from = |given: Option<String>, name: &str| given.or_else(|| std::env::var(name).ok());
-    let client = Client::new(from(args.server, "WEIR_SERVER"), from(args.token, "WEIR_TOKEN"))?;
+    let client = Client::of(args.server, args.token)?;
     let printer = Printer::new(args.output);
     let ended = runtime.block_on(async {
         tokio::select! {
