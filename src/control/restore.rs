@@ -125,8 +125,7 @@ impl Service {
             changes.iter_mut().for_each(|(_, build)| *build = Build::No);
         }
         let planned = self.build_all(changes, options).await?;
-        let mut pending = self.commit(planned, options).await?;
-        pending.plan.unchanged = unchanged;
+        let pending = self.commit(planned, options).await?.of_all(unchanged);
         drop(gate);
         Ok(pending.finish(options).await)
     }

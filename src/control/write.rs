@@ -81,6 +81,9 @@ pub struct Written {
     pub revision: u64,
     /// The touched keys, with their generations unless they are gone.
     pub touched: Vec<(Key, Option<u64>)>,
+    /// What is current now, as the next `if_match` names it: the generation of the one key, unless it is gone; of a
+    /// whole set the revision.
+    pub current: Option<u64>,
     /// Whether all touched keys settled in time. They go on if not.
     pub settled: bool,
     /// What it would have done, when it was only asked for that.
@@ -270,11 +273,11 @@ impl Service {
             options,
             current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation),
         )?;
-        let key = submission.key.clone();
+        let (key, generation) = (submission.key.clone(), current.as_ref().map(|current| current.generation));
         let lints = std::mem::take(&mut submission.lints);
         let idle = self.is_idle(&key);
         let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
-            return Ok(Pending::unchanged(self.revision()));
+            return Ok(Pending::unchanged(self.revision(), generation));
         };
         let planned = self.build_all(vec![(change, build)], options).await?;
         let mut pending = self.commit(planned, options).await?;
@@ -309,7 +312,8 @@ impl Service {
         // Who resumes what is in quarantine asks for another run.
         let freed = current.in_quarantine().is_some() && wanted == Wanted::Running;
         if current.run.wanted == wanted && !anew && !freed {
-            return Ok(Pending::unchanged(self.revision()).finish(options).await);
+            let unchanged = Pending::unchanged(self.revision(), Some(current.generation));
+            return Ok(unchanged.finish(options).await);
         }
         let mut next = (*current).clone();
         next.run.wanted = wanted;
@@ -357,8 +361,7 @@ impl Service {
             changes.extend(plan_put(self.stored(&key).as_ref(), member, &options.origin, false));
         }
         let planned = self.build_all(changes, options).await?;
-        let mut pending = self.commit(planned, options).await?;
-        pending.plan.unchanged = unchanged;
+        let mut pending = self.commit(planned, options).await?.of_all(unchanged);
         for change in &mut pending.plan.changes {
             change.lints = lints.remove(&change.key).unwrap_or_default();
         }
@@ -482,7 +485,8 @@ impl Service {
         }
         drop(table);
         self.shared.work.notify_one();
-        Ok(Pending { barrier, revision, touched, plan: Plan::default() })
+        let current = if let [(_, generation)] = touched.as_slice() { *generation } else { None };
+        Ok(Pending { barrier, revision, touched, current, plan: Plan::default() })
     }
 
     /// What a change would do.
@@ -516,17 +520,25 @@ pub(crate) struct Pending {
     barrier: Arc<Barrier>,
     revision: u64,
     touched: Vec<(Key, Option<u64>)>,
+    current: Option<u64>,
     pub(crate) plan: Plan,
 }
 
 impl Pending {
     pub(crate) fn nothing(revision: u64) -> Self {
-        Self { barrier: Barrier::new(0), revision, touched: Vec::new(), plan: Plan::default() }
+        let (touched, plan) = (Vec::new(), Plan::default());
+        Self { barrier: Barrier::new(0), revision, touched, current: None, plan }
     }
 
-    fn unchanged(revision: u64) -> Self {
+    fn unchanged(revision: u64, current: Option<u64>) -> Self {
         let plan = Plan { unchanged: 1, ..Plan::default() };
-        Self { plan, ..Self::nothing(revision) }
+        Self { plan, current, ..Self::nothing(revision) }
+    }
+
+    /// Says that it was about a whole set.
+    pub(crate) fn of_all(self, unchanged: usize) -> Self {
+        let plan = Plan { unchanged, ..self.plan };
+        Self { current: Some(self.revision), plan, ..self }
     }
 
     pub(crate) async fn finish(self, options: &WriteOptions) -> Written {
@@ -535,7 +547,8 @@ impl Pending {
             None => self.touched.is_empty(),
         };
         let plan = options.dry_run.then_some(self.plan);
-        Written { revision: self.revision, touched: self.touched, settled, plan }
+        let Self { revision, touched, current, .. } = self;
+        Written { revision, touched, current, settled, plan }
     }
 }
 

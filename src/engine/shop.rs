@@ -63,7 +63,8 @@ impl Shop {
             hard_stop: self.environment.hard_stop.child_token(),
             ..self.environment.clone()
         };
-        let mut site = Site { taps: Arc::clone(&self.taps), ..Site::new(environment, &stored) };
+        let mut site = Site::new(environment, &stored);
+        site.taps = Arc::clone(&self.taps);
         let component = build(&mut Builder::new(&self.engine, &mut site, &self.path))?;
         Ok(Apart { component, environment: site.environment, view: site.view })
     }

@@ -47,6 +47,8 @@ fn tokens_say_who_may_do_what_and_who_did() {
         let answer = ask_as(&server, token, method, path, body);
         assert_eq!(answer.status, wanted, "{token} {method} {path}: {}", answer.text());
     }
+    let metrics = server.get("/metrics").text();
+    assert!(metrics.contains("\nweir_failed_logins_total 1\n"), "{metrics}");
     let revisions = ask_as(&server, "def", "GET", "/revisions", None).json();
     assert_eq!(revisions[0]["actor"], "ann");
     let lacks = ask_as(&server, "def", "POST", "/streams", Some("{}")).json();

@@ -40,35 +40,37 @@ fn a_status_says_where_a_stream_is_and_why() {
 
 #[test]
 fn a_transition_that_nobody_asked_for_is_a_line_with_stream_generation_and_revision() {
-    let server = Server::start();
+    let config = "shutdown_timeout: 1s".to_owned();
+    let server = Server::with(Setup { config, ..Setup::default() });
     server.write("in.txt", "a\n");
     server.done("POST", "/streams/plain", ENDLESS);
     server.done("POST", "/streams/ends", &copy_stream(&server.path("in.txt"), &server.path("out.txt")));
     server.done("POST", "/resources/cache/c", "memory: {}");
     let lost = ENDLESS.replace("drop: {}", "socket: { network: tcp, address: '127.0.0.1:1' }").replace(
         "output:",
-        "pipeline: { processors: [ cached: { cache: c, key: k, processors: [] } ] }\noutput:",
+        "pipeline: { processors: [ cache: { resource: c, operator: set, key: k, value: v } ] }\noutput:",
     );
     server.done("POST", "/streams/lost", ENDLESS);
-    server.done("PUT", "/streams/lost?timeout=1s", &lost);
+    server.done("PUT", "/streams/lost", &lost);
     eventually("it is not connected", PATIENCE, || server.log().contains("phase=Degraded").then_some(()));
     server.done("DELETE", "/resources/cache/c?force=true", "");
     eventually("it cannot be built", PATIENCE, || server.log().contains("phase=Invalid").then_some(()));
     let log = server.log();
-    for (phase, level, fields) in [
-        ("Completed", "info", &[" stream=ends", " generation=1", " revision=2"][..]),
-        ("Degraded", "warning", &[" stream=lost", " generation=2", " revision=5", " reason=\"output is not"]),
-        (
-            "Invalid",
-            "warning",
-            &[" stream=lost", " generation=2", " revision=5", " reason=\"cache resource 'c'"],
-        ),
+    for (phase, level, stream, generation, revision, said) in [
+        ("Completed", "info", "ends", 1, 2, "completed"),
+        ("Degraded", "warning", "lost", 2, 5, "output is not connected"),
+        ("Invalid", "warning", "lost", 2, 5, "cache resource 'c' was not found"),
     ] {
         let of_phase = format!(" phase={phase}");
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(&of_phase)).collect();
-        let is_right = |line: &&str| {
-            line.contains(&format!("level={level}")) && fields.iter().all(|field| line.contains(field))
-        };
+        let fields = [
+            format!("level={level}"),
+            format!(" stream={stream}"),
+            format!(" generation={generation}"),
+            format!(" revision={revision}"),
+            said.to_owned(),
+        ];
+        let is_right = |line: &&str| fields.iter().all(|field| line.contains(field));
         assert!(lines.len() == 1 && lines.iter().all(is_right), "{phase}: {log}");
     }
     assert!(!log.contains("stream=plain"), "what was asked for is no news: {log}");
@@ -146,8 +148,22 @@ fn a_plan_changes_nothing_and_a_precondition_holds() {
         assert_eq!((refused.status, &refused.json()["generation"]), (412, &json!(1)), "{method} {path}");
         assert_eq!(with_match(&server, method, path, "rubbish", &body).status, 412);
     }
-    assert_eq!(with_match(&server, "PUT", "/streams/a", "\"1\"", &idle_stream("two")).status, 200);
-    assert_eq!(with_match(&server, "POST", "/streams", "\"2\"", "{}").status, 200);
+    // Every write tells what the next precondition is.
+    let told = |answer: Answer| {
+        let header = |name| answer.header(name).map(str::to_owned);
+        (answer.status, header("revision"), header("etag"))
+    };
+    let is = |revision: &str, tag: &str| (200, Some(revision.to_owned()), Some(format!("\"{tag}\"")));
+    let changed = with_match(&server, "PUT", "/streams/a", "\"1\"", &idle_stream("two"));
+    assert_eq!(told(changed), is("2", "2"));
+    let same = with_match(&server, "PUT", "/streams/a", "\"2\"", &idle_stream("two"));
+    assert_eq!(told(same), is("2", "2"));
+    assert_eq!(told(server.post("/streams/a/pause", "")), is("3", "2"));
+    assert_eq!(told(server.post("/streams/a/pause", "")), is("3", "2"));
+    let refused = with_match(&server, "POST", "/streams/a/pause", "\"1\"", "");
+    assert_eq!((refused.status, &refused.json()["generation"]), (412, &json!(2)));
+    assert_eq!(told(server.post("/resources/cache/c", "memory: {}")), is("4", "1"));
+    assert_eq!(told(with_match(&server, "POST", "/streams", "\"4\"", "{}")), is("5", "5"));
 }
 
 #[test]

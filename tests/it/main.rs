@@ -27,6 +27,7 @@ mod http;
 mod openapi;
 mod peer;
 mod places;
+mod promises;
 mod readme;
 mod recorded;
 mod secrets;

@@ -4,7 +4,7 @@ use super::{
     Streams, answer,
     query::Query,
     routes::stream,
-    write::{PARAMETERS, options_of},
+    write::{PARAMETERS, options_of, stamp},
 };
 use http::Method;
 use weir_control::record::Wanted;
@@ -31,11 +31,13 @@ impl Streams {
         let (key, options) = (stream(id), options_of(request, verb)?);
         let written = self.service.set_run(&key, wanted, anew, &options).await;
         // Also of one that was so already, the answer is its status.
-        let untouched =
-            written.as_ref().is_ok_and(|written| written.plan.is_none() && written.touched.is_empty());
-        match self.service.view(&key).filter(|_| untouched) {
-            Some(view) => Ok(answer::json(http::StatusCode::OK, &super::status::status(&view))),
-            None => self.changed(written).await,
+        match (written, self.service.view(&key)) {
+            (Ok(written), Some(view)) if written.plan.is_none() && written.touched.is_empty() => {
+                let mut response = answer::json(http::StatusCode::OK, &super::status::status(&view));
+                stamp(&mut response, &written);
+                Ok(response)
+            }
+            (written, _) => self.changed(written).await,
         }
     }
 }

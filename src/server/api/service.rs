@@ -223,8 +223,13 @@ fn own_metrics(app: &App) -> String {
     text += &gauge("weir_reconcile_queue", "Streams and resources that wait for the reconciler.", waiting);
     let timing = streams.service.timing();
     let restarts = timing.restarts.load(Ordering::Relaxed);
-    text += "# HELP weir_restarts_total Starts after failures.\n# TYPE weir_restarts_total counter\n";
-    text.extend([format!("weir_restarts_total {restarts}\n")]);
+    let logins = app.settings.guard.failed_logins();
+    for (name, help, count) in [
+        ("weir_restarts_total", "Starts after failures.", restarts),
+        ("weir_failed_logins_total", "Logins that were refused.", logins),
+    ] {
+        text.extend([format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}\n")]);
+    }
     for (name, help, spent) in [
         ("weir_reconcile_seconds", "Looks of the reconciler at one stream or resource.", &timing.passes),
         ("weir_commit_seconds", "Commits of writes, until they are durable.", &timing.commits),

@@ -36,6 +36,14 @@ pub(super) fn tag(response: &mut Response, generation: u64) {
     }
 }
 
+/// Says what a write left behind.
+pub(super) fn stamp(response: &mut Response, written: &Written) {
+    response.headers.insert("revision", written.revision.into());
+    if let Some(current) = written.current {
+        tag(response, current);
+    }
+}
+
 /// Whether lint errors are to be ignored: only this spelling counts.
 pub(super) fn is_chilled(request: &Request) -> bool {
     query_value(&request.query, "chilled").as_deref() == Some("true")
@@ -144,12 +152,7 @@ impl Streams {
                 answer::json(status, &told)
             }
         };
-        if let Ok(value) = HeaderValue::from_str(&written.revision.to_string()) {
-            response.headers.insert("revision", value);
-        }
-        if let [(_, Some(generation))] = written.touched.as_slice() {
-            tag(&mut response, *generation);
-        }
+        stamp(&mut response, written);
         response
     }
 

@@ -28,8 +28,8 @@ pub(super) enum Failure {
 
 /// What a server answered.
 pub(super) struct Answer {
-    /// What is new in it: the generation of the stream that was written, if one was.
-    pub(super) generation: Option<u64>,
+    /// The revision after a write.
+    pub(super) revision: Option<u64>,
     text: String,
 }
 
@@ -99,15 +99,15 @@ impl Client {
         body: Option<String>,
     ) -> Result<Answer, Failure> {
         let response = self.request(method, path, query, body, Some(ANSWER)).await?;
-        let generation = response.headers().get(http::header::ETAG);
-        let generation = generation.and_then(|tag| tag.to_str().ok()?.trim_matches('"').parse().ok());
+        let revision = response.headers().get("revision");
+        let revision = revision.and_then(|number| number.to_str().ok()?.parse().ok());
         let status = response.status();
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         match status {
             StatusCode::ACCEPTED => {
                 Err(Failure::TimedOut(format!("it is stored, but not applied in time; it goes on: {text}")))
             }
-            status if status.is_success() => Ok(Answer { generation, text }),
+            status if status.is_success() => Ok(Answer { revision, text }),
             status => Err(Failure::Refused(reason(status, &text))),
         }
     }
@@ -156,7 +156,7 @@ impl Client {
             if !status.is_success() {
                 return Err(Failure::Refused(reason(status, &text)));
             }
-            let all = Answer { generation: None, text }.json()?;
+            let all = Answer { revision: None, text }.json()?;
             return all
                 .as_array()
                 .into_iter()

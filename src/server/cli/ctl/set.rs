@@ -96,6 +96,8 @@ pub(super) async fn apply(
         return printer.done(&answer, &format!("the {} streams are all there are", streams.len()));
     }
     let before = client.get(&["streams"], &[]).await?.json()?;
+    let newest = client.get(&["revisions"], &[("limit", "1".into())]).await?.json()?;
+    let mut revision = Some(newest[0]["revision"].as_u64().unwrap_or_default());
     let (mut plans, mut unchanged, mut worst) = (Vec::new(), 0, Outcome::Done);
     for (id, text) in streams {
         let known = before.get(&id);
@@ -116,8 +118,8 @@ pub(super) async fn apply(
             plans.extend(plan["changes"].as_array().cloned().unwrap_or_default());
             continue;
         }
-        // What changed nothing has no generation to tell.
-        let same = answer.generation.is_none();
+        // What changed nothing is no revision.
+        let same = std::mem::replace(&mut revision, answer.revision) == answer.revision;
         let done = if known.is_none() {
             "created"
         } else if same {

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -20,11 +23,15 @@ type Count = (Instant, u32);
 
 /// Who failed, and how often.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<Option<IpAddr>, Count>>);
+pub(super) struct Failures {
+    counts: Mutex<HashMap<Option<IpAddr>, Count>>,
+    /// Of all addresses, since the start.
+    pub(super) total: AtomicU64,
+}
 
 impl Failures {
     fn all(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Count>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long this address must wait, if it must.
@@ -37,6 +44,7 @@ impl Failures {
 
     /// Counts a failure; whether it is the one that is too many.
     pub(super) fn add(&self, peer: Option<IpAddr>) -> bool {
+        self.total.fetch_add(1, Ordering::Relaxed);
         let mut all = self.all();
         if all.len() >= KEPT && !all.contains_key(&peer) {
             all.retain(|_, (since, _)| since.elapsed() < WINDOW);

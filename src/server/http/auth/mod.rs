@@ -9,7 +9,7 @@ pub(crate) use tokens::Tokens;
 
 use failures::Failures;
 use http::{HeaderValue, StatusCode, header};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::atomic::Ordering};
 use weir_core::http::{Caller, Request, Response, Scope};
 
 /// Why somebody from elsewhere may not see or change what runs.
@@ -62,6 +62,11 @@ impl Guard {
                 Err(refused(StatusCode::FORBIDDEN, &text))
             }
         }
+    }
+
+    /// How many logins have failed.
+    pub(crate) fn failed_logins(&self) -> u64 {
+        self.failures.total.load(Ordering::Relaxed)
     }
 
     /// Who says to be known, if anyone does.
