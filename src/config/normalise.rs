@@ -43,7 +43,7 @@ pub fn secrets(node: &Node, form: Form, registry: &Registry) -> Vec<String> {
     };
     let mut found = walk.found.into_inner();
     passwords(node, &mut found);
-    found.retain(|secret| !secret.is_empty() && !(secret.starts_with("${") && secret.ends_with('}')));
+    found.retain(|secret| !(secret.is_empty() || secret.starts_with("${") && secret.ends_with('}')));
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     found.dedup();
     found

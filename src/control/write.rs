@@ -532,7 +532,7 @@ impl Pending {
 
     fn unchanged(revision: u64, current: Option<u64>) -> Self {
         let plan = Plan { unchanged: 1, ..Plan::default() };
-        Self { plan, current, ..Self::nothing(revision) }
+        Self { current, plan, ..Self::nothing(revision) }
     }
 
     /// Says that it was about a whole set.

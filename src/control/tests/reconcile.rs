@@ -49,7 +49,7 @@ async fn a_stream_that_failed_too_often_in_a_row_is_left_alone_until_it_is_asked
     let key = Key::stream("a");
     service.create(spec("a", "start fails"), &asked()).await.unwrap();
     assert_eq!(phase(&service, "a"), Phase::BackingOff);
-    tokio::time::sleep(Duration::from_mins(60)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     let now = status(&service, "a");
     assert_eq!((now.phase, now.restarts, now.next_retry), (Phase::Failed, 2, None));
     assert_eq!(now.reason.as_deref(), Some("no port"));

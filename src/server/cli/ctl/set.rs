@@ -242,7 +242,7 @@ pub(super) async fn export(client: &Client, folder: &Path) -> Result<Outcome, Fa
         write(&streams.join(format!("{}.yaml", file_name(id))), text["text"].as_str().unwrap_or_default())?;
         count += 1;
     }
-    let all = resources(client).await?;
+    let all = self::resources(client).await?;
     for one in all.as_array().into_iter().flatten() {
         let (kind, id) = (one["type"].as_str().unwrap_or_default(), one["id"].as_str().unwrap_or_default());
         let text = client.get(&["resources", kind, id], &[]).await?.json()?;
