@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::json::{Doc, JsonError};
+use crate::json::{Doc, JsonError, Numbers};
 use crate::metadata::Metadata;
 use crate::value::Value;
 
@@ -59,15 +59,15 @@ pub const UNTAGGED: u32 = u32::MAX;
 /// What was given of a message, and what was made of it when first asked for.
 #[derive(Clone)]
 enum Body {
-    /// Bytes, and what they are as JSON.
-    Content(Bytes, OnceLock<Result<Value, JsonError>>),
+    /// Bytes, what numbers in them are, and what they are as JSON.
+    Content(Bytes, Numbers, OnceLock<Result<Value, Box<JsonError>>>),
     /// A value, and how it is written.
     Value(Value, OnceLock<Bytes>),
 }
 
 impl Body {
     fn content(content: impl Into<Bytes>) -> Self {
-        Self::Content(content.into(), OnceLock::new())
+        Self::Content(content.into(), Numbers::Text, OnceLock::new())
     }
 
     /// Strings and bytes are content, which reads as JSON only if it is JSON.
@@ -127,6 +127,33 @@ impl Message {
         Self { body: Body::value(value), ..Self::default() }
     }
 
+    /// Appends what stands for its body to a buffer, content up to `small` bytes or a small value, for
+    /// [`unpacked`](Self::unpacked) to make the same of it; `None`: nothing does.
+    pub fn pack(&self, small: usize, out: &mut Vec<u8>) -> Option<Numbers> {
+        match &self.body {
+            Body::Content(content, numbers, _) => (content.len() <= small).then(|| {
+                out.extend_from_slice(content);
+                *numbers
+            }),
+            // A value takes several times the room of its text.
+            Body::Value(value, _) => {
+                let numbers = value.reads_back(small * 16)?;
+                let start = out.len();
+                if value.write_json(out).is_err() {
+                    out.truncate(start);
+                    return None;
+                }
+                Some(numbers)
+            }
+        }
+    }
+
+    /// A message of what was [packed](Self::pack).
+    pub fn unpacked(content: Bytes, numbers: Numbers, metadata: Metadata, tag: u32) -> Self {
+        let body = Body::Content(content, numbers, OnceLock::new());
+        Self { body, metadata, error: None, context: None, tag }
+    }
+
     /// What a mapping made of this message: another value and metadata, the rest kept.
     pub(crate) fn mapped(&self, value: Value, metadata: Metadata) -> Self {
         Self {
@@ -141,7 +168,7 @@ impl Message {
     /// The content. A value is serialised at the first call; one JSON cannot express gives no bytes at all.
     pub fn content(&self) -> &Bytes {
         match &self.body {
-            Body::Content(content, _) => content,
+            Body::Content(content, ..) => content,
             Body::Value(value, content) => content.get_or_init(|| value.to_payload().unwrap_or_default()),
         }
     }
@@ -149,7 +176,7 @@ impl Message {
     /// Appends the content to a buffer, without keeping it.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         match &self.body {
-            Body::Content(content, _) => out.extend_from_slice(content),
+            Body::Content(content, ..) => out.extend_from_slice(content),
             Body::Value(value, content) => match content.get() {
                 Some(content) => out.extend_from_slice(content),
                 None => value.write_payload(out),
@@ -179,14 +206,15 @@ impl Message {
     pub fn value(&self) -> Result<&Value, &JsonError> {
         match &self.body {
             Body::Value(value, _) => Ok(value),
-            Body::Content(content, value) => {
+            Body::Content(content, numbers, value) => {
                 let parse = || {
                     if content.is_empty() {
-                        return Err(JsonError::Empty);
+                        return Err(Box::new(JsonError::Empty));
                     }
-                    Doc::parse(content.clone()).map(|doc| Value::document(&doc))
+                    let doc = Doc::parse_with(content.clone(), *numbers)?;
+                    Ok(Value::document(&doc))
                 };
-                value.get_or_init(parse).as_ref()
+                value.get_or_init(parse).as_ref().map_err(|error| &**error)
             }
         }
     }
@@ -195,7 +223,14 @@ impl Message {
     pub fn has_value(&self) -> bool {
         match &self.body {
             Body::Value(..) => true,
-            Body::Content(_, value) => matches!(value.get(), Some(Ok(_))),
+            Body::Content(_, _, value) => matches!(value.get(), Some(Ok(_))),
+        }
+    }
+
+    /// Lets go of what was parsed of the content; it is parsed anew when asked for.
+    pub fn forget_parsed(&mut self) {
+        if let Body::Content(_, _, value) = &mut self.body {
+            value.take();
         }
     }
 
@@ -277,6 +312,30 @@ mod tests {
         let mut out = Vec::new();
         copy.write_to(&mut out);
         assert_eq!(out, br#"{"b":1}"#);
+    }
+
+    #[test]
+    fn what_was_packed_is_the_same_message() {
+        let value = Value::from(vec![Value::Int(1), Value::Float(0.5)]);
+        for message in [Message::new(&b"[1,  2.50]"[..]), Message::new("no"), Message::from_value(value)] {
+            let mut out = b"before".to_vec();
+            let numbers = message.pack(16, &mut out).unwrap();
+            let back = Message::unpacked(
+                Bytes::from(out).slice(6..),
+                numbers,
+                message.metadata().clone(),
+                message.tag,
+            );
+            assert_eq!(back.content(), message.content());
+            assert_eq!(back.value().ok().map(Value::to_json), message.value().ok().map(Value::to_json));
+            let first = |message: &Message| message.value().ok()?.item(0)?.number_text().map(str::to_owned);
+            assert_eq!(first(&back), first(&message));
+        }
+        let mut out = Vec::new();
+        assert_eq!(Message::new("12345").pack(4, &mut out), None);
+        assert_eq!(Message::from_value(Value::Float(1.0)).pack(4, &mut out), None);
+        assert_eq!(out, b"");
+        assert!(size_of::<Message>() <= 112);
     }
 
     #[test]

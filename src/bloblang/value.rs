@@ -4,6 +4,7 @@ mod compare;
 mod convert;
 mod path;
 mod weight;
+mod written;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -185,9 +186,7 @@ impl Value {
             NodeKind::Null => Self::Null,
             NodeKind::True => Self::Bool(true),
             NodeKind::False => Self::Bool(false),
-            NodeKind::Number if doc.numbers == Numbers::Float => {
-                Self::Float(number::parse_float(doc.raw(doc.node(index))).unwrap_or(0.0))
-            }
+            NodeKind::Number if doc.numbers != Numbers::Text => doc.number(doc.node(index)),
             _ => Self::Node(Arc::clone(doc), index),
         }
     }

@@ -7,6 +7,7 @@
 use crate::{
     error::Error,
     frame::{Frame, Mark, UNTAGGED},
+    processor::Batches,
 };
 use std::{
     mem,
@@ -47,6 +48,22 @@ impl Failure {
     pub fn some(error: Error, failed: Failed) -> Self {
         let known = !failed.is_empty() && failed.iter().all(|(tag, _)| *tag != UNTAGGED);
         Self { error, failed: known.then_some(failed) }
+    }
+
+    /// Joins what is known of a batch and a further failure of it.
+    #[must_use]
+    pub fn join(known: Option<Self>, more: Self) -> Self {
+        match known {
+            None => more,
+            Some(Self { error, failed: Some(mut tags) }) => {
+                let failed = more.failed.map(|more| {
+                    tags.extend(more);
+                    tags
+                });
+                Self { error, failed }
+            }
+            Some(whole) => whole,
+        }
     }
 
     /// The error of the message of a tag, if that is one that failed.
@@ -103,20 +120,29 @@ impl Fork {
         frame
     }
 
+    /// Logical batches that share the place, in the same way.
+    fn share(self: Arc<Self>, mut batches: Batches) -> Shares {
+        batches.retain(|batch| !batch.is_empty());
+        let (mut tags, mut ends) = (Vec::new(), Vec::with_capacity(batches.len()));
+        for batch in &batches {
+            tags.extend(batch.iter().map(|message| message.tag));
+            ends.push(u32::try_from(tags.len()).unwrap_or(u32::MAX));
+        }
+        let origin: Arc<dyn Origin> = Arc::new(Shared { fork: self, tags, ends });
+        Shares { batches: batches.into_iter(), slot: 0, origin: Some(origin) }
+    }
+
+    /// Adds the failure of a batch that has these messages, if they are known: no others have failed.
+    fn fail_only(&self, tags: Option<&[u32]>, Failure { error, failed }: Failure) {
+        let all = || Some(tags?.iter().map(|tag| (*tag, error.clone())).collect());
+        let failed = failed.or_else(all);
+        self.fail(Failure { error, failed });
+    }
+
     /// Adds a failure to the outcome.
     pub fn fail(&self, failure: Failure) {
         let mut joined = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        *joined = Some(match joined.take() {
-            None => failure,
-            Some(Failure { error, failed: Some(mut tags) }) => {
-                let failed = failure.failed.map(|more| {
-                    tags.extend(more);
-                    tags
-                });
-                Failure { error, failed }
-            }
-            Some(whole) => whole,
-        });
+        *joined = Some(Failure::join(joined.take(), failure));
     }
 }
 
@@ -129,10 +155,8 @@ struct Branch {
 
 impl Origin for Branch {
     fn settle(&self, _: u32, outcome: Result<(), Failure>) {
-        if let Err(Failure { error, failed }) = outcome {
-            let all = || Some(self.tags.as_ref()?.iter().map(|tag| (*tag, error.clone())).collect());
-            let failed = failed.or_else(all);
-            self.fork.fail(Failure { error, failed });
+        if let Err(failure) = outcome {
+            self.fork.fail_only(self.tags.as_deref(), failure);
         }
     }
 }
@@ -141,6 +165,63 @@ impl Drop for Fork {
     fn drop(&mut self) {
         let failure = mem::take(self.failure.get_mut().unwrap_or_else(PoisonError::into_inner));
         self.origin.settle(self.slot, failure.map_or(Ok(()), Err));
+    }
+}
+
+/// The batches that one became, each with a part of its place.
+struct Shared {
+    fork: Arc<Fork>,
+    /// Tags of all messages, and where those of each batch end.
+    tags: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Shared {
+    /// The tags of a batch, if all of them are known.
+    fn tags(&self, slot: u32) -> Option<&[u32]> {
+        let slot = slot as usize;
+        let start =
+            slot.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        let tags = self.tags.get(start..*self.ends.get(slot)? as usize)?;
+        (!tags.contains(&UNTAGGED)).then_some(tags)
+    }
+}
+
+impl Origin for Shared {
+    fn settle(&self, slot: u32, outcome: Result<(), Failure>) {
+        if let Err(failure) = outcome {
+            self.fork.fail_only(self.tags(slot), failure);
+        }
+    }
+}
+
+/// Frames of one batch each that share a place; see [`Owed::pass`]. Those that nobody takes fail.
+pub struct Shares {
+    batches: smallvec::IntoIter<[Vec<Message>; 1]>,
+    slot: u32,
+    origin: Option<Arc<dyn Origin>>,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self { batches: Batches::new().into_iter(), slot: 0, origin: None }
+    }
+}
+
+impl Iterator for Shares {
+    type Item = Frame;
+
+    fn next(&mut self) -> Option<Frame> {
+        let batch = self.batches.next()?;
+        let slot = self.slot;
+        self.slot = slot.wrapping_add(1);
+        Some(Frame::single(batch, slot, Arc::clone(self.origin.as_ref()?)))
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        self.by_ref().for_each(drop);
     }
 }
 
@@ -161,18 +242,15 @@ impl Owed {
     }
 
     /// Passes it on with one batch, or with several that share it; none: delivered.
-    pub fn pass(mut self, mut batches: crate::processor::Batches) -> Vec<Frame> {
-        let Some((origin, slot)) = self.0.take() else { return Vec::new() };
+    pub fn pass(mut self, batches: Batches) -> Shares {
+        let Some((origin, slot)) = self.0.take() else { return Shares::default() };
         match batches.len() {
             0 => {
                 origin.settle(slot, Ok(()));
-                Vec::new()
+                Shares::default()
             }
-            1 => batches.pop().map(|batch| Frame::single(batch, slot, origin)).into_iter().collect(),
-            _ => {
-                let fork = Fork::new(origin, slot);
-                batches.into_iter().map(|batch| fork.branch(batch)).collect()
-            }
+            1 => Shares { batches: batches.into_iter(), slot, origin: Some(origin) },
+            _ => Fork::new(origin, slot).share(batches),
         }
     }
 }

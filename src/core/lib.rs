@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod node;
 pub mod node_serde;
 pub mod output;
+pub mod packed;
 pub mod pipe;
 pub mod prepare;
 pub mod processor;

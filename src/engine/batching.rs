@@ -30,7 +30,7 @@ async fn finish(policy: &Policy, series: &Series, trigger: Option<Trigger>, batc
     match processors.process(messages).await {
         Ok(batches) => {
             let joined: Vec<_> = batches.into_iter().flatten().collect();
-            owed.pass(weir_core::processor::one(joined)).pop()
+            owed.pass(weir_core::processor::one(joined)).next()
         }
         Err(error) => {
             owed.settle(Err(Failure::all(error)));

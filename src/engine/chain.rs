@@ -93,7 +93,12 @@ impl Chain {
                     [one] => step.end(began, 1, one),
                     many => step.end(began, many.len(), many.iter().flatten()),
                 }
-                next.extend(made);
+                // A million batches are not copied without need.
+                if next.is_empty() {
+                    next = made;
+                } else {
+                    next.extend(made);
+                }
             }
             batches = next;
             if batches.is_empty() {

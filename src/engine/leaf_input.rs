@@ -25,9 +25,13 @@ use weir_core::{
     input::{Input, Next, OnOutcome, Progress, Reader, Reading},
     log::Log,
     metrics::Series,
+    packed::Packed,
     status::{Account, Connection},
     trace::Tracer,
 };
+
+/// At most so many frames under way have their originals at hand.
+const BUSY: usize = 64;
 
 /// A leaf input.
 pub(crate) struct LeafInput {
@@ -148,14 +152,18 @@ impl LeafInput {
             ledger: Arc::clone(&self.ledger),
             position,
             pending: AtomicU32::new(u32::try_from(ends.len()).unwrap_or(u32::MAX)),
-            originals: if self.ledger.replays { messages.clone() } else { Vec::new() },
+            originals: Mutex::new(Originals::Fresh(if self.ledger.replays {
+                messages.clone()
+            } else {
+                Vec::new()
+            })),
             ends,
             asked: !outcomes.is_empty(),
             outcomes: Mutex::new(outcomes.into_iter().map(Some).collect()),
             attempts: Mutex::default(),
             read_at: Instant::now(),
         });
-        self.ledger.lock().open.push_back(Arc::clone(&sent));
+        self.ledger.add(Arc::clone(&sent));
         self.ledger.trace(&mut messages);
         if let Some(taps) = &self.taps {
             taps.pass(&self.connection.component.path, &messages);
@@ -277,6 +285,17 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps account of a frame. One that so many others came after waits for something, and may do so for long.
+    fn add(&self, sent: Arc<Sent>) {
+        let mut state = self.lock();
+        state.open.push_back(sent);
+        let waits = state.open.len().checked_sub(BUSY).and_then(|at| state.open.get(at)).cloned();
+        drop(state);
+        if let Some(waits) = waits {
+            waits.pack();
+        }
+    }
+
     fn trace(&self, messages: &mut [Message]) {
         if let Some((tracer, name)) = &self.traced {
             tracer.begin(messages, name, None);
@@ -295,9 +314,8 @@ impl Ledger {
         };
         let Some(nacked) = state.nacked.remove(at) else { return Replay::Later(None) };
         drop(state);
-        let batch = nacked.sent.batch(nacked.slot);
-        let mut messages: Vec<_> =
-            batch.iter().filter(|message| nacked.failure.of(message.tag).is_some()).cloned().collect();
+        let mut messages = nacked.sent.batch(nacked.slot);
+        messages.retain(|message| nacked.failure.of(message.tag).is_some());
         self.trace(&mut messages);
         Replay::Now(Frame::single(messages, nacked.slot, nacked.sent))
     }
@@ -329,8 +347,8 @@ struct Sent {
     position: u64,
     /// Batches that are not delivered yet.
     pending: AtomicU32,
-    /// Copies to replay, which share their contents with the messages under way.
-    originals: Vec<Message>,
+    /// Copies to replay.
+    originals: Mutex<Originals>,
     ends: Vec<u32>,
     outcomes: Mutex<Vec<Option<OnOutcome>>>,
     /// Whether anybody is told outcomes.
@@ -339,12 +357,33 @@ struct Sent {
     read_at: Instant,
 }
 
+enum Originals {
+    /// They share their contents with the messages under way.
+    Fresh(Vec<Message>),
+    Packed(Packed),
+}
+
 impl Sent {
-    fn batch(&self, slot: u32) -> &[Message] {
+    fn originals(&self) -> MutexGuard<'_, Originals> {
+        self.originals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pack(&self) {
+        let mut originals = self.originals();
+        if let Originals::Fresh(messages) = &mut *originals {
+            *originals = Originals::Packed(Packed::new(std::mem::take(messages)));
+        }
+    }
+
+    fn batch(&self, slot: u32) -> Vec<Message> {
         let slot = slot as usize;
         let start = slot.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(slot).copied().unwrap_or(start);
-        self.originals.get(start as usize..end as usize).unwrap_or_default()
+        let range = start as usize..end as usize;
+        match &*self.originals() {
+            Originals::Fresh(messages) => messages.get(range).unwrap_or_default().to_vec(),
+            Originals::Packed(packed) => range.filter_map(|index| packed.get(index)).collect(),
+        }
     }
 
     /// Two immediate replays, then waits that grow from 1 ms by a tenth up to 1 s.

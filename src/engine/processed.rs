@@ -2,9 +2,9 @@
 
 use crate::{chain::Chain, marks::Turn};
 use async_trait::async_trait;
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 use weir_core::{
-    ack::{Failure, Owed},
+    ack::{Failure, Owed, Shares},
     error::Error,
     frame::{Frame, Singles},
     input::{Input, Next},
@@ -15,7 +15,9 @@ use weir_core::{
 /// A frame on its way through a chain, given out batch by batch where a processor may wait.
 pub(crate) struct Passage {
     first: usize,
-    ready: VecDeque<Frame>,
+    /// A frame that went through whole.
+    whole: Option<Frame>,
+    ready: Shares,
     waiting: Option<Singles>,
 }
 
@@ -24,22 +26,27 @@ impl Passage {
     pub(crate) fn new(chain: &Chain, mut frame: Frame, at: &Turn) -> Self {
         let first = chain.run_frame(&mut frame, at);
         if first < chain.len() {
-            return Self { first, ready: VecDeque::new(), waiting: Some(frame.into_singles()) };
+            return Self {
+                first,
+                whole: None,
+                ready: Shares::default(),
+                waiting: Some(frame.into_singles()),
+            };
         }
-        let ready = if frame.is_empty() { VecDeque::new() } else { VecDeque::from([frame]) };
-        Self { first, ready, waiting: None }
+        let whole = (!frame.is_empty()).then_some(frame);
+        Self { first, whole, ready: Shares::default(), waiting: None }
     }
 
     /// What goes on next.
     pub(crate) async fn next(&mut self, chain: &Chain, at: &Turn) -> Option<Frame> {
         loop {
-            if let Some(frame) = self.ready.pop_front() {
+            if let Some(frame) = self.whole.take().or_else(|| self.ready.next()) {
                 return Some(frame);
             }
             let (messages, marks, origin) = self.waiting.as_mut()?.next()?.into_parts();
             let owed = Owed::new(origin, marks.first()?.slot);
             match chain.run_batch(messages, self.first, at).await {
-                Ok(batches) => self.ready.extend(owed.pass(batches)),
+                Ok(batches) => self.ready = owed.pass(batches),
                 Err(error) => owed.settle(Err(Failure::all(error))),
             }
         }

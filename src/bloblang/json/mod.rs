@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::text::lossy;
+use crate::value::Value;
 pub(crate) use tape::{Kind, MAX_BYTES, MAX_DEPTH, MAX_TEXT, Node};
 pub use write::Unwritable;
 pub(crate) use write::{Style, Writer, sort_members, write_document, write_string};
@@ -50,6 +51,8 @@ pub enum Numbers {
     Text,
     /// They are 64-bit floats.
     Float,
+    /// They are what they were when they were written: integers, and floats if they have a fraction.
+    Typed,
 }
 
 /// A parsed document: the bytes and an index over them. Values refer to it by node.
@@ -127,6 +130,28 @@ impl Doc {
     #[inline]
     pub(crate) fn next(&self, index: u32) -> u32 {
         index + self.node(index).extent()
+    }
+
+    /// The number of a node, where numbers are not kept as text.
+    pub(crate) fn number(&self, node: Node) -> Value {
+        let text = self.raw(node);
+        match crate::number::parse_int(text) {
+            Some(whole) if self.numbers == Numbers::Typed => Value::Int(whole),
+            _ => Value::Float(crate::number::parse_float(text).unwrap_or(0.0)),
+        }
+    }
+
+    /// Whether there is a number in the value at `index`.
+    pub(crate) fn has_numbers(&self, index: u32) -> bool {
+        let (mut at, end) = (index, self.next(index));
+        while at < end {
+            let kind = self.node(at).kind();
+            if kind == Kind::Number {
+                return true;
+            }
+            at += if kind.is_array() || kind.is_object() { 2 } else { 1 };
+        }
+        false
     }
 
     /// The text of a number beyond floats, if there is one.

@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
         // Where nothing in the whole document needs the stronger escapes, the weaker are the same.
         let verbatim = doc.flags.verbatim
             && (style == Style::Plain || memchr::memchr3(b'<', b'>', b'&', &doc.bytes).is_none());
-        let copies = verbatim && doc.flags.compact && doc.numbers == Numbers::Text;
+        let copies = verbatim && doc.flags.compact && doc.numbers != Numbers::Float;
         Self { doc, bytes: &doc.bytes, nodes: &doc.nodes, verbatim, copies, style, out }
     }
 

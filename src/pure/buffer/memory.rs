@@ -305,7 +305,7 @@ impl Buffer for Memory {
                     match processors.process(messages).await {
                         Ok(batches) => {
                             let joined = batches.into_iter().flatten().collect();
-                            if let Some(frame) = owed.pass(one(joined)).pop() {
+                            if let Some(frame) = owed.pass(one(joined)).next() {
                                 return Next::Frame(frame);
                             }
                         }

@@ -38,23 +38,58 @@ struct GroupByValue {
     log: Log,
 }
 
-#[async_trait]
-impl Processor for GroupByValue {
-    async fn process(&self, batch: Vec<Message>) -> Result<Batches, Error> {
-        let values: Vec<_> = (0..batch.len()).map(|index| self.value.resolve(&batch, index)).collect();
-        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut batches = Batches::new();
-        for (mut message, value) in batch.into_iter().zip(values) {
-            let value = value.unwrap_or_else(|error| {
-                let text = format!("group value interpolation error: {error}");
-                self.log.error(&text);
-                self.log.component().fail(&mut message, text);
+/// A batch of more messages is not made larger by what is parsed of them for their value.
+const LARGE: usize = 1 << 16;
+
+/// Where the messages of a batch go.
+#[derive(Default)]
+struct Groups {
+    /// The group of each message.
+    of: Vec<usize>,
+    /// How many messages each group has.
+    sizes: Vec<usize>,
+    /// Messages whose value cannot be told, and why.
+    failed: Vec<(usize, String)>,
+}
+
+impl GroupByValue {
+    fn groups(&self, batch: &mut [Message]) -> Groups {
+        let mut groups = Groups { of: Vec::with_capacity(batch.len()), ..Groups::default() };
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+        for index in 0..batch.len() {
+            let fresh = batch.len() > LARGE && batch.get(index).is_some_and(|message| !message.has_value());
+            let value = self.value.resolve(batch, index).unwrap_or_else(|error| {
+                groups.failed.push((index, format!("group value interpolation error: {error}")));
                 Vec::new()
             });
-            let place = *places.entry(value).or_insert(batches.len());
-            match batches.get_mut(place) {
-                Some(batch) => batch.push(message),
-                None => batches.push(vec![message]),
+            if fresh && let Some(message) = batch.get_mut(index) {
+                message.forget_parsed();
+            }
+            let group = *known.entry(value).or_insert(groups.sizes.len());
+            groups.of.push(group);
+            match groups.sizes.get_mut(group) {
+                Some(size) => *size += 1,
+                None => groups.sizes.push(1),
+            }
+        }
+        groups
+    }
+}
+
+#[async_trait]
+impl Processor for GroupByValue {
+    async fn process(&self, mut batch: Vec<Message>) -> Result<Batches, Error> {
+        let groups = self.groups(&mut batch);
+        for (index, text) in groups.failed {
+            self.log.error(&text);
+            if let Some(message) = batch.get_mut(index) {
+                self.log.component().fail(message, text);
+            }
+        }
+        let mut batches: Batches = groups.sizes.into_iter().map(Vec::with_capacity).collect();
+        for (message, group) in batch.into_iter().zip(groups.of) {
+            if let Some(batch) = batches.get_mut(group) {
+                batch.push(message);
             }
         }
         Ok(batches)

@@ -1,18 +1,19 @@
 //! `system_window`: batches of the messages of one window of time.
 
+mod waiting;
+
+use self::waiting::{Batch, Waiting, Window};
 use crate::{log::Log, scratch::with_scratch};
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::{
-    collections::HashMap,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Notify;
-use weir_bloblang::{Kind, Mapped, Message, Metadata, Num, Timestamp, Value};
+use weir_bloblang::{Kind, Mapped, Message, Num, Timestamp, Value};
 use weir_core::{
-    ack::{Failed, Failure, Fork, Origin},
     buffer::Buffer,
     build_error::BuildError,
     duration,
@@ -147,16 +148,12 @@ struct SystemWindow {
 
 #[derive(Default)]
 struct State {
-    pending: Vec<Pending>,
+    pending: Vec<Waiting>,
+    /// The time of the oldest pending message.
+    oldest: Option<i128>,
     /// The end of the newest window that has gone out.
     gone: Option<i128>,
     finished: bool,
-}
-
-struct Pending {
-    time: i128,
-    message: Message,
-    fork: Arc<Fork>,
 }
 
 fn now() -> i128 {
@@ -183,32 +180,32 @@ impl SystemWindow {
         found.ok_or_else(|| "unable to parse result of timestamp mapping as timestamp".to_owned())
     }
 
-    fn take(&self, batch: Vec<Message>, fork: &Arc<Fork>) {
-        let times: Result<Vec<_>, _> = (0..batch.len()).map(|index| self.time_of(&batch, index)).collect();
-        let times = match times {
-            Ok(times) => times,
-            Err(text) => {
-                self.log.error(format_args!("Timestamp mapping failed for message: {text}"));
-                return fork.fail(Failure::all(Error::Failed(text)));
-            }
-        };
+    /// The times of the messages of a batch.
+    fn times(&self, batch: &[Message]) -> Result<Vec<i128>, Error> {
+        let times: Result<_, _> = (0..batch.len()).map(|index| self.time_of(batch, index)).collect();
+        times.map_err(|text: String| {
+            self.log.error(format_args!("Timestamp mapping failed for message: {text}"));
+            Error::Failed(text)
+        })
+    }
+
+    fn take(&self, frame: Frame) {
+        let times = frame.batches().map(|(_, batch)| self.times(batch)).collect();
         let mut state = self.lock();
         // With nothing pending nobody waits for windows to end: the clock alone says which have.
         if state.pending.is_empty() {
             let gone = self.windows.last_gone(now());
             state.gone = Some(state.gone.map_or(gone, |known| known.max(gone)));
         }
-        let gone = state.gone.unwrap_or(i128::MIN);
-        for (message, time) in batch.into_iter().zip(times) {
-            if time > gone {
-                state.pending.push(Pending { time, message, fork: Arc::clone(fork) });
-            }
+        if let Some(waiting) = Waiting::new(frame, times, state.gone.unwrap_or(i128::MIN)) {
+            state.oldest = state.oldest.into_iter().chain(waiting.oldest()).min();
+            state.pending.push(waiting);
         }
     }
 
     /// The next window if its time has come, or how long to wait for it; none: for something to change.
     fn due(&self, state: &mut State) -> Result<Option<Frame>, Option<Duration>> {
-        let Some(oldest) = state.pending.iter().map(|pending| pending.time).min() else { return Err(None) };
+        let Some(oldest) = state.oldest else { return Err(None) };
         let windows = &self.windows;
         let mut end = windows.end_from(oldest);
         if let Some(gone) = state.gone {
@@ -221,62 +218,19 @@ impl SystemWindow {
             return Err(Some(wait.min(Duration::from_secs(30))));
         }
         state.gone = Some(end);
-        let begin = end - windows.size;
-        let all = mem::take(&mut state.pending);
-        let within = all.iter().filter(|pending| pending.time > begin && pending.time <= end).count();
-        let (mut messages, mut forks) = (Vec::with_capacity(within), Vec::with_capacity(within));
-        let told = Value::string(rfc3339(end).as_str());
-        // Messages that share their metadata go on sharing it: a window may hold a million.
-        let mut shared: Option<(Metadata, Metadata)> = None;
-        for pending in all {
-            if pending.time > begin && pending.time <= end {
-                let mut message = pending.message.clone();
-                let known = shared.take().filter(|(before, _)| before.is_same(message.metadata()));
-                let (before, after) = known.unwrap_or_else(|| {
-                    let mut after = message.metadata().clone();
-                    after.set("window_end_timestamp", told.clone());
-                    (message.metadata().clone(), after)
-                });
-                *message.metadata_mut() = after.clone();
-                shared = Some((before, after));
-                messages.push(message);
-                forks.push(Arc::clone(&pending.fork));
-            }
-            // What no later window holds goes; its place in the ack goes with the batch.
-            if pending.time > begin + windows.step {
-                state.pending.push(pending);
+        let window = Window { begin: end - windows.size, end };
+        let count = state.pending.iter().map(|waiting| waiting.count(window)).sum();
+        let mut batch = Batch::new(count, Value::string(rfc3339(end).as_str()));
+        state.oldest = None;
+        // What waits no longer is freed at once: the batch needs its room.
+        for mut waiting in mem::take(&mut state.pending) {
+            waiting.give(window, window.begin + windows.step, &mut batch);
+            if let Some(oldest) = waiting.oldest() {
+                state.oldest = Some(state.oldest.map_or(oldest, |known| known.min(oldest)));
+                state.pending.push(waiting);
             }
         }
-        if messages.is_empty() {
-            return Ok(None);
-        }
-        let tags =
-            (0..).zip(&mut messages).map(|(tag, message)| mem::replace(&mut message.tag, tag)).collect();
-        Ok(Some(Frame::single(messages, 0, Arc::new(Window { forks: Mutex::new(forks), tags }))))
-    }
-}
-
-/// The origin of a window's batch.
-struct Window {
-    forks: Mutex<Vec<Arc<Fork>>>,
-    tags: Vec<u32>,
-}
-
-impl Origin for Window {
-    fn settle(&self, _: u32, outcome: Result<(), Failure>) {
-        let forks = mem::take(&mut *self.forks.lock().unwrap_or_else(PoisonError::into_inner));
-        let Err(failure) = outcome else { return };
-        // The messages that failed, by the batch they came with.
-        let mut failed: HashMap<*const Fork, (Arc<Fork>, Failed)> = HashMap::new();
-        for (number, (fork, tag)) in (0_u32..).zip(forks.into_iter().zip(&self.tags)) {
-            if let Some(error) = failure.of(number) {
-                let entry = failed.entry(Arc::as_ptr(&fork)).or_insert_with(|| (fork, Vec::new()));
-                entry.1.push((*tag, error.clone()));
-            }
-        }
-        for (fork, failed) in failed.into_values() {
-            fork.fail(Failure::some(failure.error.clone(), failed));
-        }
+        Ok(batch.into_frame())
     }
 }
 
@@ -307,25 +261,18 @@ fn nanos(value: &Value) -> Option<i128> {
 #[async_trait]
 impl Buffer for SystemWindow {
     async fn push(&self, frame: Frame) {
-        for single in frame.into_singles() {
-            let (messages, marks, origin) = single.into_parts();
-            if let Some(mark) = marks.first() {
-                self.take(messages, &Fork::new(origin, mark.slot));
-            }
-        }
+        self.take(frame);
         self.changed.notify_one();
     }
 
     async fn finish(&self) {
         let pending = {
             let mut state = self.lock();
-            state.finished = true;
+            (state.finished, state.oldest) = (true, None);
             mem::take(&mut state.pending)
         };
-        for pending in pending {
-            let error = Error::failed("message rejected as window did not complete");
-            pending.fork.fail(Failure::all(error));
-        }
+        let error = Error::failed("message rejected as window did not complete");
+        pending.into_iter().for_each(|waiting| waiting.fail(&error));
         self.changed.notify_one();
     }
 
