@@ -406,7 +406,7 @@ pipeline:
     - branch: { processors: [ mapping: 'root = \"inside\"' ], result_map: 'root = this' }
 output:
   switch:
-    cases: [ { output: { drop: {}, processors: [ mapping: 'root = \"last\"' ] } } ]
+    cases: [ { output: { drop: {}, processors: [ mapping: 'root = \"last\"' ] } }, { output: { drop: {} } } ]
 ";
     server.done("POST", "/streams/b", nested);
     for (at, part) in [

@@ -110,21 +110,19 @@ fn a_restore_brings_resources_back_with_the_streams_that_use_them() {
 
 #[test]
 fn a_stream_that_fails_too_often_is_left_alone() {
-    let server = with(&["--max-restarts=1"]);
-    let missing = format!(
-        "input: {{ file: {{ paths: [ {} ] }} }}\noutput: {{ drop: {{}} }}\n",
-        server.path("in").display()
-    );
-    server.post("/streams/a?wait=none", &missing);
-    let status = eventually("it is given up", PATIENCE, || {
+    let setup = Setup { args: vec!["--max-restarts=1".into()], faulty: true, ..Setup::default() };
+    let server = Server::with(setup);
+    let panics = ENDLESS.replace("output:", "pipeline: { processors: [ panic: '1' ] }\noutput:");
+    server.done("POST", "/streams/a", &panics);
+    let given_up = || {
         let status = server.get("/streams/a/status").json();
         (status["phase"] == "Failed").then_some(status)
-    });
+    };
+    let status = eventually("it is given up", PATIENCE, given_up);
     assert_eq!((&status["restarts"], &status["next_retry"]), (&json!(1), &json!(null)), "{status}");
     assert!(server.log().contains("failed for good"), "{}", server.log());
-    server.write("in", "x\n");
-    server.done("POST", "/streams/a/restart", "");
-    eventually("it runs to its end", PATIENCE, || (server.status("a")["phase"] == "Completed").then_some(()));
+    server.done("PUT", "/streams/a", ENDLESS);
+    eventually("it runs", PATIENCE, || (server.status("a")["phase"] == "Running").then_some(()));
 }
 
 #[test]

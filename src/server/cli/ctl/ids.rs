@@ -34,7 +34,7 @@ fn candidates(resources: bool) -> Vec<CompletionCandidate> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let client = Client::of(given("--server"), given("--token"));
     let (Ok(runtime), Ok(client)) = (runtime, client) else { return Vec::new() };
-    let asked = runtime.block_on(timeout(QUICK, ids(&client, resources)));
+    let asked = runtime.block_on(async { timeout(QUICK, ids(&client, resources)).await });
     let found = asked.ok().and_then(Result::ok).unwrap_or_default();
     found.into_iter().map(CompletionCandidate::new).collect()
 }
