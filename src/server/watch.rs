@@ -172,7 +172,7 @@ impl Notices {
                 }
                 // It went away since it was looked at.
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {
-                    self.heard.notify_one()
+                    self.heard.notify_one();
                 }
                 Err(error) => self.complain(&error),
             }

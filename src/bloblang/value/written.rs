@@ -39,7 +39,12 @@ impl Value {
         let Some(left) = seen.left.checked_sub(size + 1) else { return false };
         seen.left = left;
         match self {
-            Self::Null | Self::Bool(_) => true,
+            Self::Node(doc, index) if doc.has_numbers(*index) => {
+                seen.typed |= doc.numbers == Numbers::Typed;
+                seen.text |= doc.numbers == Numbers::Text;
+                doc.numbers != Numbers::Float
+            }
+            Self::Null | Self::Bool(_) | Self::Node(..) => true,
             Self::Int(_) => {
                 seen.typed = true;
                 true
@@ -55,12 +60,6 @@ impl Value {
                 seen.left = seen.left.saturating_sub(key.len());
                 std::str::from_utf8(&key).is_ok() && deep(|| value.look(seen))
             }),
-            Self::Node(doc, index) if doc.has_numbers(*index) => {
-                seen.typed |= doc.numbers == Numbers::Typed;
-                seen.text |= doc.numbers == Numbers::Text;
-                doc.numbers != Numbers::Float
-            }
-            Self::Node(..) => true,
             Self::Uint(_)
             | Self::Narrow(_)
             | Self::Number(_)

@@ -62,7 +62,7 @@ impl Waiting {
                 }
             }
         }
-        let places = Places { origin, places: places.into(), failures: Mutex::default() };
+        let places = Places { origin, all: places.into(), failures: Mutex::default() };
         (!kept.is_empty()).then(|| Self {
             messages: Packed::new(kept),
             times: kept_times.into(),
@@ -143,7 +143,7 @@ impl Window {
 /// Places in the ack, of the batches of one frame. Each is settled once none of its messages waits or is under way.
 struct Places {
     origin: Arc<dyn Origin>,
-    places: Box<[Place]>,
+    all: Box<[Place]>,
     failures: Mutex<HashMap<u32, Failure>>,
 }
 
@@ -157,7 +157,7 @@ struct Place {
 
 impl Places {
     fn get(&self, place: u32) -> Option<&Place> {
-        self.places.get(place as usize)
+        self.all.get(place as usize)
     }
 
     fn ends_before(&self, place: u32, index: usize) -> bool {
@@ -188,7 +188,7 @@ impl Places {
 impl Drop for Places {
     /// What nobody settled was not delivered.
     fn drop(&mut self) {
-        for place in &mut self.places {
+        for place in &mut self.all {
             if *place.held.get_mut() > 0 {
                 self.origin.settle(place.slot, Err(Failure::all(Error::Closed)));
             }
