@@ -303,6 +303,8 @@ pub(crate) enum Format {
     JsonFullScrubbed,
     /// A schema that editors check configs by.
     Jsonschema,
+    /// Definitions in CUE.
+    Cue,
 }
 
 /// Arguments of `docs`.

@@ -2,7 +2,7 @@
 
 use super::{
     args::{DocsArgs, Format, ListArgs},
-    schema, skeleton,
+    cue, schema, skeleton,
 };
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -34,8 +34,10 @@ const SECTIONS: [(&str, &str); 11] = [
 /// The list that is asked for.
 pub(super) fn list(args: &ListArgs, registry: &Registry) -> Result<String, String> {
     let language = Environment::new();
-    if args.format == Format::Jsonschema {
-        return Ok(schema::config(registry).to_string() + "\n");
+    match args.format {
+        Format::Jsonschema => return Ok(schema::config(registry).to_string() + "\n"),
+        Format::Cue => return Ok(cue::config(registry)),
+        _ => {}
     }
     let wanted = |name: &str| args.kinds.is_empty() || args.kinds.iter().any(|kind| is_named(name, kind));
     if let Some(odd) = args.kinds.iter().find(|kind| !SECTIONS.iter().any(|(name, _)| is_named(name, kind))) {

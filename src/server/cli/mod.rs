@@ -4,6 +4,7 @@ mod args;
 mod blobl;
 mod create;
 mod ctl;
+mod cue;
 mod difference;
 mod echo;
 mod environment;
