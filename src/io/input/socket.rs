@@ -1,6 +1,6 @@
 //! `socket`: connects to a peer and reads what it sends.
 
-use crate::codec_scanner;
+use crate::codec_scanner::{self, Batches};
 use crate::{
     net::{Duplex, Target},
     tls,
@@ -44,11 +44,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: 'localhost:7000' }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner)?;
+        let (scanner, batches) =
+            codec_scanner::choose_batched(config.codec.as_deref(), config.max_buffer, config.scanner)?;
         Ok(InputComponent::Reader(Box::new(Socket {
             target: Target::new(config.network, config.address, &config.tls)?,
             opening: config.open_message_mapping,
             scanner: context.scanner("socket.scanner", &scanner)?,
+            batches,
             replays: config.auto_replay_nacks,
             open: None,
             buffer: BytesMut::new(),
@@ -77,6 +79,7 @@ struct Socket {
     target: Target,
     opening: Option<Mapping>,
     scanner: Arc<dyn Scanner>,
+    batches: Batches,
     replays: bool,
     open: Option<(Box<dyn Duplex>, Box<dyn Scan>)>,
     buffer: BytesMut,
@@ -102,9 +105,9 @@ impl Reader for Socket {
 
     async fn read(&mut self, reading: &mut Reading) -> Result<(), Error> {
         let Some((stream, scan)) = &mut self.open else { return Err(Error::NotConnected) };
-        let mut messages = Vec::new();
         let mut ended = false;
-        while messages.is_empty() && !ended {
+        while reading.is_empty() && !ended {
+            let mut messages = Vec::new();
             self.buffer.reserve(PIECE);
             let cut = match stream.read_buf(&mut self.buffer).await {
                 Ok(0) => {
@@ -118,11 +121,14 @@ impl Reader for Socket {
                 self.log.error(format_args!("Failed to read from {}: {error}", self.target.address()));
                 ended = true;
             }
+            self.batches.add(messages, reading);
+            if ended {
+                self.batches.end(reading);
+            }
         }
         if ended {
             self.open = None;
         }
-        messages.into_iter().for_each(|message| reading.push(message));
         if reading.is_empty() { Err(Error::NotConnected) } else { Ok(()) }
     }
 

@@ -1,6 +1,6 @@
 //! `stdin`: reads the standard input of the process.
 
-use crate::codec_scanner;
+use crate::codec_scanner::{self, Batches};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
@@ -41,9 +41,14 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Rows", config: "scanner: { csv: {} }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner = codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner)?;
+        let (scanner, batches) =
+            codec_scanner::choose_batched(config.codec.as_deref(), config.max_buffer, config.scanner)?;
         let scanner = context.scanner("stdin.scanner", &scanner)?;
-        Ok(InputComponent::Reader(Box::new(Stdin::new(scanner, config.auto_replay_nacks, standard_input))))
+        let replays = config.auto_replay_nacks;
+        Ok(InputComponent::Reader(Box::new(Stdin {
+            batches,
+            ..Stdin::new(scanner, replays, standard_input)
+        })))
     },
 };
 
@@ -111,6 +116,7 @@ fn standard_input() -> Arc<Shared> {
 
 struct Stdin {
     scanner: Arc<dyn Scanner>,
+    batches: Batches,
     replays: bool,
     source: fn() -> Arc<Shared>,
     reading: Option<(Arc<Shared>, Box<dyn Scan>)>,
@@ -121,7 +127,15 @@ struct Stdin {
 
 impl Stdin {
     fn new(scanner: Arc<dyn Scanner>, replays: bool, source: fn() -> Arc<Shared>) -> Self {
-        Self { scanner, replays, source, reading: None, begun: Bytes::new(), ended: false }
+        Self {
+            scanner,
+            batches: Batches::default(),
+            replays,
+            source,
+            reading: None,
+            begun: Bytes::new(),
+            ended: false,
+        }
     }
 }
 
@@ -147,8 +161,8 @@ impl Reader for Stdin {
 
     async fn read(&mut self, reading: &mut Reading) -> Result<(), Error> {
         let Some((shared, scan)) = &mut self.reading else { return Err(Error::NotConnected) };
-        let mut messages = Vec::new();
-        while messages.is_empty() {
+        while reading.is_empty() {
+            let mut messages = Vec::new();
             if self.ended {
                 return Err(Error::EndOfInput);
             }
@@ -171,8 +185,11 @@ impl Reader for Stdin {
                 tracing::error!("Failed to read message: {error}");
                 self.ended = true;
             }
+            self.batches.add(messages, reading);
+            if self.ended {
+                self.batches.end(reading);
+            }
         }
-        messages.into_iter().for_each(|message| reading.push(message));
         Ok(())
     }
 
