@@ -1,10 +1,11 @@
 //! Bad input: it is refused with a clear error, its stream lives on, and the memory stays bounded.
 
-use crate::harness::{PATIENCE, Server, eventually};
+use crate::harness::{PATIENCE, Process, Server, WEIR, eventually};
 use flate2::{Compression, write::DeflateEncoder, write::GzEncoder};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -80,9 +81,14 @@ fn refused(server: &Server, name: &str, error: &str) {
 
 /// The most memory that the server ever had.
 fn peak(server: &Server) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    peak_of(server.pid()).unwrap()
+}
+
+/// The most memory that a process had, while it runs.
+fn peak_of(pid: u32) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? << 10)
 }
 
 #[test]
@@ -382,4 +388,80 @@ output: { http_server: {} }";
     server.done("POST", "/taking/post", "still there");
     let peak = peak(&server);
     assert!(peak < 200 * MIB, "{} MiB", peak / MIB);
+}
+
+#[test]
+fn a_standard_input_without_an_end_of_line_is_given_up() {
+    let place = tempfile::tempdir().unwrap();
+    let config = "http: { enabled: false }\ninput: { stdin: {} }\noutput: { drop: {} }\n";
+    fs::write(place.path().join("c.yaml"), config).unwrap();
+    let log = fs::File::create(place.path().join("log")).unwrap();
+    let mut command = Command::new(WEIR);
+    command.args(["run", "c.yaml"]).current_dir(place.path()).stdin(Stdio::piped());
+    let mut process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
+    let mut stdin = process.child().stdin.take().unwrap();
+    // It ends with an error once nobody reads it.
+    let writing = thread::spawn(move || io::copy(&mut io::repeat(b'x'), &mut stdin));
+    let mut most = 0;
+    eventually("it ends", PATIENCE, || {
+        most = most.max(peak_of(process.pid()).unwrap_or(0));
+        process.child().try_wait().unwrap()
+    });
+    assert!(writing.join().unwrap().is_err());
+    let log = fs::read_to_string(place.path().join("log")).unwrap();
+    assert!(log.contains("token too long"), "{log}");
+    assert!(most > 0 && most < 200 * MIB, "{} MiB", most / MIB);
+}
+
+/// Starts to listen by a stream of this name, which writes what it gets to a file of the same name.
+fn listening(server: &Server, name: &str, fields: &str) -> SocketAddr {
+    let input = format!("{{ socket_server: {{ address: '127.0.0.1:0', {fields} }} }}");
+    judge(server, name, &input, "");
+    eventually(&format!("{name} listens"), PATIENCE, || {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(name) && line.contains("socket messages from"))?;
+        let (_, rest) = line.split_once("address: ")?;
+        rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next()?.parse().ok()
+    })
+}
+
+#[test]
+fn hostile_clients_of_sockets_hold_up_nobody_else() {
+    let server = Server::start();
+    let endless = listening(&server, "endless_line", "network: tcp");
+    let mut stream = TcpStream::connect(endless).unwrap();
+    // The connection is closed, which ends this.
+    io::copy(&mut io::repeat(b'x'), &mut stream).unwrap_err();
+    TcpStream::connect(endless).unwrap().write_all(b"a\n").unwrap();
+    refused(&server, "endless_line", "token too long");
+
+    let crowd = listening(&server, "crowd", "network: tcp");
+    let begun: Vec<TcpStream> = (0..400)
+        .map(|index| {
+            let mut stream = TcpStream::connect(crowd).unwrap();
+            if index % 2 == 0 {
+                stream.write_all(&[b'x'; 60_000]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    TcpStream::connect(crowd).unwrap().write_all(b"a\n").unwrap();
+    eventually("one is heard", PATIENCE, || server.read("crowd").contains("fine").then_some(()));
+    assert_eq!(begun.len(), 400);
+
+    let shy = listening(&server, "shy", "network: tls, tls: { self_signed: true }");
+    let mut stream = TcpStream::connect(shy).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Who does not shake hands is sent away.
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let said = |line: &str| line.contains("shy") && line.contains("TLS handshake took too long");
+    eventually("it is said", PATIENCE, || server.log().lines().any(said).then_some(()));
+    let mut stream = TcpStream::connect(shy).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"hello there, this is no handshake\n").unwrap();
+    let said = |line: &str| line.contains("shy") && line.contains("TLS handshake failed");
+    eventually("it is said", PATIENCE, || server.log().lines().any(said).then_some(()));
+
+    let peak = peak(&server);
+    assert!(peak < 300 * MIB, "{} MiB", peak / MIB);
 }
