@@ -190,6 +190,8 @@ pub struct Listener {
     pub tls: Option<(String, String)>,
     /// Cross-origin rules.
     pub cors: Cors,
+    /// Whether other processes may listen there as well.
+    pub reuse_port: bool,
 }
 
 /// A path that a component wants served.

@@ -12,7 +12,7 @@ mod listener;
 mod metadata_filter;
 mod metrics;
 mod multipart;
-mod net;
+pub mod net;
 pub mod output;
 pub mod processor;
 mod removals;

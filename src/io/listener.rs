@@ -31,8 +31,8 @@ pub(crate) struct CorsConfig {
 pub(crate) fn listener(
     address: String,
     cors: CorsConfig,
-    cert_file: String,
-    key_file: String,
+    (cert_file, key_file): (String, String),
+    reuse_port: bool,
 ) -> Result<Option<Listener>, BuildError> {
     if address.is_empty() {
         return Ok(None);
@@ -47,7 +47,7 @@ pub(crate) fn listener(
         (false, true) => return Err(BuildError::new("a certificate needs its key").at("key_file")),
     };
     let cors = Cors { enabled: cors.enabled, allowed_origins: cors.allowed_origins };
-    Ok(Some(Listener { address, tls, cors }))
+    Ok(Some(Listener { address, tls, cors, reuse_port }))
 }
 
 /// The routes of these paths, descriptions and handlers; an empty path is not served.

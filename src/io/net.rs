@@ -2,14 +2,69 @@
 
 use crate::tls::{self, TlsConfig};
 use rustls::{ClientConfig, pki_types::ServerName};
-use std::{io, sync::Arc, time::Duration};
+use serde::Deserialize;
+use socket2::{Domain, Socket, Type};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(crate) use weir_core::http::Duplex;
-use weir_core::{build_error::BuildError, error::Error};
+use weir_core::{build_error::BuildError, error::Error, field::Field};
+
+/// How a component listens.
+pub(crate) const TCP: Field = Field::object(
+    "tcp",
+    "Options of a TCP listener of its own.",
+    &[
+        Field::bool("reuse_addr", "Take an address that was in use a moment ago; always so.")
+            .default("false")
+            .advanced(),
+        Field::bool(
+            "reuse_port",
+            "Share the port with other processes that ask for it too: each connection goes to one of them.",
+        )
+        .default("false")
+        .advanced(),
+    ],
+)
+.optional()
+.advanced();
+
+/// How a component listens, as configured.
+#[derive(Deserialize)]
+pub(crate) struct TcpConfig {
+    pub(crate) reuse_port: bool,
+}
+
+/// Listens on the first of an address's meanings that can be bound, without blocking who accepts.
+pub fn listen(address: &str, reuse_port: bool) -> io::Result<TcpListener> {
+    let mut bound = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in address.to_socket_addrs()? {
+        bound = listen_at(address, reuse_port);
+        if bound.is_ok() {
+            break;
+        }
+    }
+    bound
+}
+
+/// Listens on an address, without blocking who accepts.
+pub(crate) fn listen_at(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
 
 /// How long it may take until a peer has answered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

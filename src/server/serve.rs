@@ -108,7 +108,7 @@ fn listeners(http: &Http, access: &Access) -> Result<Vec<(TcpListener, Face)>, S
     let wanted =
         wanted.into_iter().filter_map(|(address, controls, streams)| Some((address?, controls, streams)));
     let bound = wanted.map(|(address, controls, streams)| {
-        let socket = listener::bind(address).map_err(|error| error.to_string())?;
+        let socket = listener::bind(address, false).map_err(|error| error.to_string())?;
         let loopback = socket.local_addr().is_ok_and(|address| address.ip().is_loopback());
         Ok((socket, Face { controls, streams, trusting: loopback || access.insecure }))
     });

@@ -31,6 +31,7 @@ mod promises;
 mod readme;
 mod recorded;
 mod secrets;
+mod sockets;
 mod survival;
 mod traces;
 mod watch;

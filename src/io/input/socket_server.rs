@@ -2,13 +2,15 @@
 
 use super::socket::PIECE;
 use crate::codec_scanner;
-use crate::{net::Duplex, tls};
+use crate::{
+    net::{Duplex, TCP, TcpConfig, listen_at},
+    tls::{self, Clients},
+};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use std::{
     io,
-    net::SocketAddr,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +18,7 @@ use std::{
 };
 use tokio::{
     io::AsyncReadExt,
-    net::{TcpListener, TcpSocket, UdpSocket, UnixDatagram, UnixListener, lookup_host},
+    net::{TcpListener, UdpSocket, UnixDatagram, UnixListener, lookup_host},
     sync::{Semaphore, mpsc},
     time::timeout,
 };
@@ -52,31 +54,27 @@ pub(super) static SPEC: InputSpec = InputSpec {
             "Label of a cache resource that is told the address, under the key `socket_server_address`.",
         )
         .optional(),
-        Field::object(
-            "tcp",
-            "Options of TCP.",
-            &[
-                Field::bool("reuse_addr", "Take an address that was in use a moment ago.")
-                    .default("false")
-                    .advanced(),
-                Field::bool("reuse_port", "Share the port with other processes.").default("false").advanced(),
-            ],
-        )
-        .optional()
-        .advanced(),
+        TCP,
         Field::object(
             "tls",
             "Options of TLS.",
             &[
                 Field::string("cert_file", "The certificate in PEM.").optional(),
                 Field::string("key_file", "Its key in PEM.").optional(),
-                Field::bool("self_signed", "Not supported: give a certificate.").default("false"),
+                Field::bool(
+                    "self_signed",
+                    "Make a certificate for `localhost` where no files are given, anew at each start: only clients \
+                     that believe anybody take it.",
+                )
+                .default("false"),
                 Field::string(
                     "client_auth",
-                    "Whether clients must show certificates; only `no` is supported.",
+                    "Which certificate a client must show: `no`: none is asked for; `request`: any or none; \
+                     `require_any`: any; `require_valid`: one that the system believes; `verify_if_given`: such a one \
+                     or none.",
                 )
                 .default("no")
-                .suggestions(&[
+                .options(&[
                     "no",
                     "request",
                     "require_any",
@@ -132,12 +130,6 @@ struct Config {
 }
 
 #[derive(Deserialize)]
-struct TcpConfig {
-    reuse_addr: bool,
-    reuse_port: bool,
-}
-
-#[derive(Deserialize)]
 struct TlsServerConfig {
     cert_file: Option<String>,
     key_file: Option<String>,
@@ -157,21 +149,26 @@ const PAUSE: Duration = Duration::from_millis(200);
 const DATAGRAM: usize = 64 << 10;
 
 fn acceptor(config: Option<&TlsServerConfig>) -> Result<TlsAcceptor, BuildError> {
-    let Some(config) = config else {
-        return Err(BuildError::new("a certificate is needed: set cert_file and key_file"));
+    let none = || BuildError::new("a certificate is needed: set cert_file and key_file, or self_signed");
+    let config = config.ok_or_else(none)?;
+    let shown = match (&config.cert_file, &config.key_file) {
+        (Some(certificate), Some(key)) => tls::files(certificate, key)?,
+        _ if config.self_signed => tls::self_signed()?,
+        _ => return Err(none()),
     };
-    if config.self_signed {
-        return Err(
-            BuildError::new("certificates are not made: set cert_file and key_file").at("self_signed")
-        );
-    }
-    if config.client_auth != "no" {
-        return Err(BuildError::new("certificates of clients are not supported: use no").at("client_auth"));
-    }
-    let (Some(certificate), Some(key)) = (&config.cert_file, &config.key_file) else {
-        return Err(BuildError::new("both cert_file and key_file must be set"));
+    let clients = match config.client_auth.to_lowercase().as_str() {
+        "no" => Clients::Unasked,
+        "request" => Clients::Any { required: false },
+        "require_any" => Clients::Any { required: true },
+        "require_valid" => Clients::Believed { required: true },
+        "verify_if_given" => Clients::Believed { required: false },
+        other => {
+            return Err(
+                BuildError::new(format!("there is no way {other:?} to ask clients")).at("client_auth")
+            );
+        }
     };
-    Ok(TlsAcceptor::from(Arc::new(tls::server(certificate, key, None)?)))
+    Ok(TlsAcceptor::from(Arc::new(tls::server(shown, clients)?)))
 }
 
 struct SocketServer {
@@ -264,14 +261,8 @@ impl SocketServer {
                 (Socket::Udp(socket), local, None)
             }
             _ => {
-                let address: SocketAddr = resolved().await?;
-                let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-                // As listeners do by default; the option can only ask for it once more.
-                socket
-                    .set_reuseaddr(self.config.tcp.as_ref().is_none_or(|tcp| tcp.reuse_addr) || cfg!(unix))?;
-                socket.set_reuseport(self.config.tcp.as_ref().is_some_and(|tcp| tcp.reuse_port))?;
-                socket.bind(address)?;
-                let listener = socket.listen(1024)?;
+                let reuse_port = self.config.tcp.as_ref().is_some_and(|tcp| tcp.reuse_port);
+                let listener = TcpListener::from_std(listen_at(resolved().await?, reuse_port)?)?;
                 let local = listener.local_addr()?.to_string();
                 (Socket::Tcp(listener), local, None)
             }

@@ -103,7 +103,8 @@ struct Offer {
 impl HttpServer {
     fn new(config: Config, context: &mut dyn BuildContext) -> Result<Self, BuildError> {
         let environment = context.environment();
-        let listener = listener(config.address, config.cors, config.cert_file, config.key_file)?;
+        let files = (config.cert_file, config.key_file);
+        let listener = listener(config.address, config.cors, files, false)?;
         let (offers, waiting) = mpsc::channel(1);
         let closed = CancellationToken::new();
         let shared = Arc::new(Shared {

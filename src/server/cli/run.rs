@@ -226,7 +226,7 @@ async fn signal_again() {
 /// The service's own HTTP server: without it the stream runs all the same.
 fn http(app: &Arc<App>, config: &Http) -> Option<Server> {
     let served = own_tls(config).and_then(|tls| {
-        let socket = listener::bind(&config.address).map_err(|error| error.to_string())?;
+        let socket = listener::bind(&config.address, false).map_err(|error| error.to_string())?;
         let face = Face { controls: true, streams: true, trusting: false };
         serve(Arc::clone(app), face, socket, tls, &Handle::current())
     });

@@ -211,7 +211,8 @@ impl Inner {
         };
         let cors =
             cors::Rules::new(listener.cors.enabled, &listener.cors.allowed_origins).map_err(Error::failed)?;
-        let socket = bind(&listener.address).map_err(|error| Error::failed(error.to_string()))?;
+        let socket =
+            bind(&listener.address, listener.reuse_port).map_err(|error| Error::failed(error.to_string()))?;
         let site = OwnSite { inner: Arc::downgrade(self), address: listener.address.clone() };
         let server = Server::start(socket, Arc::new(site), Limits::default(), tls, runtime)
             .map_err(|error| Error::failed(error.to_string()))?;

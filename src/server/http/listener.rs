@@ -80,11 +80,10 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 /// Binds `host:port`; `:port` is every address of the machine, port 0 any free port.
-pub(crate) fn bind(address: &str) -> Result<TcpListener, BindError> {
+pub(crate) fn bind(address: &str, reuse_port: bool) -> Result<TcpListener, BindError> {
     let full = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-    let bound =
-        TcpListener::bind(&full).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|reason| BindError { address: address.to_owned(), reason })
+    weir_io::net::listen(&full, reuse_port)
+        .map_err(|reason| BindError { address: address.to_owned(), reason })
 }
 
 /// A listener at work. Dropped, it stops at once.

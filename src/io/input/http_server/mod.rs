@@ -5,7 +5,10 @@ mod request;
 mod response;
 mod websocket;
 
-use crate::listener::{CORS, CorsConfig, listener, routes, time_out};
+use crate::{
+    listener::{CORS, CorsConfig, listener, routes, time_out},
+    net::{TCP, TcpConfig},
+};
 use async_trait::async_trait;
 use http::StatusCode;
 use response::{Answer, AnswerConfig};
@@ -28,7 +31,6 @@ use weir_core::{
     http::{Handler, HttpHost, Request, Response, Route, Served},
     input::{InputComponent, Reader, Reading},
     log::Log,
-    node::Node,
     rate_limit::RateLimit,
     registry::InputSpec,
     slot::Slot,
@@ -65,20 +67,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         Field::string("key_file", "Key in PEM of a listener of its own.").default("''").advanced(),
         CORS,
         Field::object("sync_response", "What a request is answered with.", response::FIELDS).advanced(),
-        Field::object(
-            "tcp",
-            "Options of a listener of its own.",
-            &[
-                Field::bool("reuse_addr", "Take an address that was in use a moment ago; always so.")
-                    .default("false")
-                    .advanced(),
-                Field::bool("reuse_port", "Share the port with other processes; not supported yet.")
-                    .default("false")
-                    .advanced(),
-            ],
-        )
-        .optional()
-        .advanced(),
+        TCP,
     ]),
     examples: &[Example { title: "A path of its own", config: "path: /orders/{shop}" }],
     build: |node, context| {
@@ -101,8 +90,7 @@ struct Config {
     key_file: String,
     cors: CorsConfig,
     sync_response: AnswerConfig,
-    #[expect(dead_code, reason = "nothing of it can be chosen yet")]
-    tcp: Option<Node>,
+    tcp: Option<TcpConfig>,
 }
 
 /// Requests that wait to be read; those beyond wait with the client.
@@ -126,7 +114,9 @@ struct Asked {
 
 impl HttpServer {
     fn new(config: Config, context: &mut dyn BuildContext) -> Result<Self, BuildError> {
-        let listener = listener(config.address, config.cors, config.cert_file, config.key_file)?;
+        let reuse_port = config.tcp.is_some_and(|tcp| tcp.reuse_port);
+        let files = (config.cert_file, config.key_file);
+        let listener = listener(config.address, config.cors, files, reuse_port)?;
         let (to, asked) = mpsc::channel(QUEUE);
         let timeout = time_out(&config.timeout)?;
         let rate_limit = match &*config.rate_limit {

@@ -1,20 +1,19 @@
-//! TLS, by rustls with ring: what clients and servers of this crate are told about it.
+//! TLS, by rustls with ring: what clients of this crate are told about it, and what both sides share.
+
+mod key;
+mod server;
+
+pub use server::http_server;
+pub(crate) use server::{Clients, files, self_signed, server};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
-    sign::CertifiedKey,
 };
 use serde::Deserialize;
-use std::{
-    os::unix::fs::MetadataExt as _,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
-use tokio::time::Instant;
+use std::sync::{Arc, OnceLock};
 use weir_core::{build_error::BuildError, field::Field, node::Node};
 
 /// How a client uses TLS.
@@ -52,10 +51,13 @@ const CLIENT_CERTIFICATE: &[Field] = &[
     Field::string("key", "Its key in PEM.").default("''").advanced().secret(),
     Field::string("cert_file", "A file of the certificate in PEM.").default("''").advanced(),
     Field::string("key_file", "A file of its key in PEM.").default("''").advanced(),
-    Field::string("password", "Not supported: the key must not be encrypted.")
-        .default("''")
-        .advanced()
-        .secret(),
+    Field::string(
+        "password",
+        "The password of a key that is encrypted by PKCS #8, or as OpenSSL did of old.",
+    )
+    .default("''")
+    .advanced()
+    .secret(),
 ];
 
 /// A client's TLS as configured.
@@ -101,28 +103,27 @@ fn certificates(pem: &[u8], field: &str) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-fn chain(certificate: &[u8], key: &[u8], fields: (&str, &str)) -> Result<Chain, BuildError> {
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        BuildError::new(format!("failed to read an unencrypted key in PEM: {error}")).at(fields.1)
-    })?;
+/// Certificates and the key of the first, in PEM, from these fields.
+fn chain(certificate: &[u8], key: &[u8], password: &str, fields: (&str, &str)) -> Result<Chain, BuildError> {
+    let key = key::read(key, password).map_err(|error| BuildError::new(error).at(fields.1))?;
     Ok((certificates(certificate, fields.0)?, key))
 }
 
 impl CertificateConfig {
     fn chain(&self) -> Result<Chain, BuildError> {
-        if !self.password.is_empty() {
-            return Err(BuildError::new("encrypted keys are not supported").at("password"));
-        }
         match (self.cert.is_empty(), self.key.is_empty()) {
-            (false, false) => chain(self.cert.as_bytes(), self.key.as_bytes(), ("cert", "key")),
-            (true, true) => file_chain(&self.cert_file, &self.key_file),
+            (false, false) => {
+                chain(self.cert.as_bytes(), self.key.as_bytes(), &self.password, ("cert", "key"))
+            }
+            (true, true) => file_chain(&self.cert_file, &self.key_file, &self.password),
             _ => Err(BuildError::new("missing cert or key field in TLS config")),
         }
     }
 }
 
-fn file_chain(certificate: &str, key: &str) -> Result<Chain, BuildError> {
-    chain(&read(certificate, "cert_file")?, &read(key, "key_file")?, ("cert_file", "key_file"))
+fn file_chain(certificate: &str, key: &str, password: &str) -> Result<Chain, BuildError> {
+    let fields = ("cert_file", "key_file");
+    chain(&read(certificate, fields.0)?, &read(key, fields.1)?, password, fields)
 }
 
 /// The certificates that the system believes, read once.
@@ -217,105 +218,6 @@ pub(crate) fn http_builder(mut tls: ClientConfig, version: Version) -> reqwest::
         Version::Only1 => builder.http1_only(),
         Version::Only2 => builder.http2_prior_knowledge(),
     }
-}
-
-/// How long a certificate is believed to be as it was before its files are looked at.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
-
-/// The certificate of files in PEM, read again when these have changed.
-#[derive(Debug)]
-struct CertificateFiles {
-    certificate: String,
-    key: String,
-    held: Mutex<Held>,
-}
-
-/// A certificate, and the state of its files when they were read.
-#[derive(Debug)]
-struct Held {
-    certified: Arc<CertifiedKey>,
-    marks: [Option<Mark>; 2],
-    looked: Instant,
-}
-
-/// What tells that a file is another than before: its change, length and number.
-type Mark = (i64, i64, u64, u64);
-
-impl CertificateFiles {
-    fn new(certificate: &str, key: &str) -> Result<Self, BuildError> {
-        let marks = [mark(certificate), mark(key)];
-        let held = Held { certified: certified(certificate, key)?, marks, looked: Instant::now() };
-        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), held: Mutex::new(held) })
-    }
-
-    fn current(&self) -> Arc<CertifiedKey> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.looked.elapsed() >= LOOK_AFTER {
-            held.looked = Instant::now();
-            let marks = [mark(&self.certificate), mark(&self.key)];
-            if marks != held.marks {
-                held.marks = marks;
-                match certified(&self.certificate, &self.key) {
-                    Ok(certified) => {
-                        held.certified = certified;
-                        tracing::info!("Certificate {} was read again", self.certificate);
-                    }
-                    // Half of a pair may have been written: the old one serves until both fit.
-                    Err(error) => tracing::warn!("The old certificate stays in use: {error}"),
-                }
-            }
-        }
-        Arc::clone(&held.certified)
-    }
-}
-
-impl ResolvesServerCert for CertificateFiles {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
-    }
-}
-
-fn mark(path: &str) -> Option<Mark> {
-    let known = std::fs::metadata(path).ok()?;
-    Some((known.ctime(), known.ctime_nsec(), known.len(), known.ino()))
-}
-
-fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, BuildError> {
-    let (chain, key) = file_chain(certificate, key)?;
-    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| failed(&error))
-}
-
-/// A server's TLS, of files in PEM. With `clients`, who calls must show a certificate that one in that file vouches for.
-pub(crate) fn server(
-    certificate: &str,
-    key: &str,
-    clients: Option<&str>,
-) -> Result<ServerConfig, BuildError> {
-    let files = CertificateFiles::new(certificate, key)?;
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| failed(&error))?;
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(certificates(&read(path, "client_ca_file")?, "client_ca_file")?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-            let verifier = verifier.map_err(|error| BuildError::new(format!("client_ca_file: {error}")))?;
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
-    Ok(builder.with_cert_resolver(Arc::new(files)))
-}
-
-/// The TLS of an HTTP server, as [`server`].
-pub fn http_server(
-    certificate: &str,
-    key: &str,
-    clients: Option<&str>,
-) -> Result<Arc<ServerConfig>, BuildError> {
-    let mut config = server(certificate, key, clients)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 /// Believes any certificate, as was asked; signatures must still be right.
