@@ -87,10 +87,16 @@ impl Body {
 pub struct Message {
     body: Body,
     metadata: Metadata,
-    error: Option<Arc<MessageError>>,
-    context: Option<Context>,
+    /// What few messages have.
+    extra: Option<Box<Extra>>,
     /// Index in the batch it came from, kept by clones and mappings; `UNTAGGED` if unknown.
     pub tag: u32,
+}
+
+#[derive(Clone, Default)]
+struct Extra {
+    error: Option<Arc<MessageError>>,
+    context: Option<Context>,
 }
 
 impl Default for Message {
@@ -104,7 +110,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("content", self.content())
             .field("metadata", &self.metadata)
-            .field("error", &self.error)
+            .field("error", &self.error())
             .field("tag", &self.tag)
             .finish_non_exhaustive()
     }
@@ -113,13 +119,7 @@ impl fmt::Debug for Message {
 impl Message {
     /// A message of these bytes.
     pub fn new(content: impl Into<Bytes>) -> Self {
-        Self {
-            body: Body::content(content),
-            metadata: Metadata::default(),
-            error: None,
-            context: None,
-            tag: UNTAGGED,
-        }
+        Self { body: Body::content(content), metadata: Metadata::default(), extra: None, tag: UNTAGGED }
     }
 
     /// A message of a structured value.
@@ -151,18 +151,12 @@ impl Message {
     /// A message of what was [packed](Self::pack).
     pub fn unpacked(content: Bytes, numbers: Numbers, metadata: Metadata, tag: u32) -> Self {
         let body = Body::Content(content, numbers, OnceLock::new());
-        Self { body, metadata, error: None, context: None, tag }
+        Self { body, metadata, extra: None, tag }
     }
 
     /// What a mapping made of this message: another value and metadata, the rest kept.
     pub(crate) fn mapped(&self, value: Value, metadata: Metadata) -> Self {
-        Self {
-            body: Body::value(value),
-            metadata,
-            error: self.error.clone(),
-            context: self.context.clone(),
-            tag: self.tag,
-        }
+        Self { body: Body::value(value), metadata, extra: self.extra.clone(), tag: self.tag }
     }
 
     /// The content. A value is serialised at the first call; one JSON cannot express gives no bytes at all.
@@ -266,27 +260,31 @@ impl Message {
 
     /// The error a processor left.
     pub fn error(&self) -> Option<&Arc<MessageError>> {
-        self.error.as_ref()
+        self.extra.as_ref()?.error.as_ref()
     }
 
     /// Sets or clears the error.
     pub fn set_error(&mut self, error: Option<Arc<MessageError>>) {
-        self.error = error;
+        if error.is_some() || self.extra.is_some() {
+            self.extra.get_or_insert_default().error = error;
+        }
     }
 
     /// The engine's attachment.
     pub fn context(&self) -> Option<&Context> {
-        self.context.as_ref()
+        self.extra.as_ref()?.context.as_ref()
     }
 
     /// The span that it is in, if it is traced.
     pub fn span(&self) -> Option<SpanId> {
-        self.context.as_ref()?.span()
+        self.context()?.span()
     }
 
     /// Sets or clears the engine's attachment.
     pub fn set_context(&mut self, context: Option<Context>) {
-        self.context = context;
+        if context.is_some() || self.extra.is_some() {
+            self.extra.get_or_insert_default().context = context;
+        }
     }
 }
 
@@ -335,7 +333,7 @@ mod tests {
         assert_eq!(Message::new("12345").pack(4, &mut out), None);
         assert_eq!(Message::from_value(Value::Float(1.0)).pack(4, &mut out), None);
         assert_eq!(out, b"");
-        assert!(size_of::<Message>() <= 112);
+        assert!(size_of::<Message>() <= 96);
     }
 
     #[test]

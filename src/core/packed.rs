@@ -12,67 +12,80 @@ const PIECE: usize = 1 << 30;
 #[derive(Default)]
 pub struct Packed {
     content: Bytes,
-    parts: Box<[Part]>,
+    /// Where the content of each message ends, which begins where the one before ends.
+    ends: Box<[u32]>,
+    /// The tag of each message; one, where all have the same.
+    tags: Box<[u32]>,
+    /// What numbers in the content are, none for a message that is kept whole, and the first message of which that is so.
+    numbers: Vec<(u32, Option<Numbers>)>,
     /// Metadata, and the first message that has it.
     metadata: Vec<(u32, Metadata)>,
     /// What cannot be packed, by index.
     whole: Vec<(u32, Message)>,
 }
 
-/// A message.
-struct Part {
-    /// Where its content ends, which begins where the one before ends.
-    end: u32,
-    tag: u32,
-    /// What numbers in its content are; none for a message that is kept whole.
-    numbers: Option<Numbers>,
-}
-
 impl Packed {
     /// Packs messages.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
-        let (mut content, mut parts) = (Vec::new(), Vec::new());
+        let (mut content, mut ends, mut tags) = (Vec::new(), Vec::new(), Vec::new());
         let mut packed = Self::default();
         for (index, message) in (0..).zip(messages) {
             let plain = message.error().is_none() && message.context().is_none() && content.len() < PIECE;
             let numbers = if plain { message.pack(SMALL, &mut content) } else { None };
-            parts.push(Part { end: u32::try_from(content.len()).unwrap_or(0), tag: message.tag, numbers });
+            ends.push(u32::try_from(content.len()).unwrap_or(0));
+            tags.push(message.tag);
+            if packed.numbers.last().is_none_or(|(_, last)| *last != numbers) {
+                packed.numbers.push((index, numbers));
+            }
             if numbers.is_none() {
                 packed.whole.push((index, message));
             } else if packed.metadata.last().is_none_or(|(_, last)| !last.is_same(message.metadata())) {
                 packed.metadata.push((index, message.metadata().clone()));
             }
         }
+        if tags.iter().all(|tag| tags.first() == Some(tag)) {
+            tags.truncate(1);
+        }
+        packed.numbers.shrink_to_fit();
         packed.metadata.shrink_to_fit();
         packed.whole.shrink_to_fit();
-        Self { content: Bytes::from(content.into_boxed_slice()), parts: parts.into(), ..packed }
+        Self {
+            content: Bytes::from(content.into_boxed_slice()),
+            ends: ends.into(),
+            tags: tags.into(),
+            ..packed
+        }
     }
 
     /// The number of messages.
     pub fn len(&self) -> usize {
-        self.parts.len()
+        self.ends.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.ends.is_empty()
     }
 
     /// The message at `index`; it shares the piece of memory.
     pub fn get(&self, index: usize) -> Option<Message> {
-        let part = self.parts.get(index)?;
+        let end = *self.ends.get(index)?;
         let number = u32::try_from(index).ok()?;
-        let Some(numbers) = part.numbers else {
-            let at = self.whole.binary_search_by_key(&number, |(index, _)| *index).ok()?;
-            return self.whole.get(at).map(|(_, message)| message.clone());
+        let Some(numbers) = *at(&self.numbers, number)? else {
+            let place = self.whole.binary_search_by_key(&number, |(index, _)| *index).ok()?;
+            return self.whole.get(place).map(|(_, message)| message.clone());
         };
-        let before = index.checked_sub(1).and_then(|before| self.parts.get(before));
-        let start = before.map_or(0, |before| before.end as usize);
-        let shared = self.metadata.partition_point(|(first, _)| *first <= number).checked_sub(1)?;
-        let (_, metadata) = self.metadata.get(shared)?;
-        let content = self.content.slice(start..part.end as usize);
-        Some(Message::unpacked(content, numbers, metadata.clone(), part.tag))
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let content = self.content.slice(start as usize..end as usize);
+        let tag = *self.tags.get(index).or(self.tags.first())?;
+        Some(Message::unpacked(content, numbers, at(&self.metadata, number)?.clone(), tag))
     }
+}
+
+/// What holds for a message, of what holds from some message on.
+fn at<T>(runs: &[(u32, T)], message: u32) -> Option<&T> {
+    let run = runs.partition_point(|(first, _)| *first <= message).checked_sub(1)?;
+    runs.get(run).map(|(_, held)| held)
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use weir_core::{
 /// Messages of one frame that wait for windows to end.
 pub(super) struct Waiting {
     messages: Packed,
-    times: Box<[i128]>,
+    /// In nanoseconds since 1970, up to the year 2262: what is later waits until then.
+    times: Box<[i64]>,
     /// Those of this time and before wait no longer.
     past: i128,
     places: Arc<Places>,
@@ -42,7 +43,7 @@ impl Waiting {
                 Ok(times) => {
                     for (message, time) in batch.zip(times).filter(|(_, time)| *time > past) {
                         kept.push(message);
-                        kept_times.push(time);
+                        kept_times.push(i64::try_from(time).unwrap_or(i64::MAX));
                     }
                     Ok(())
                 }
@@ -71,8 +72,12 @@ impl Waiting {
         })
     }
 
+    fn times(&self) -> impl Iterator<Item = i128> {
+        self.times.iter().map(|time| i128::from(*time))
+    }
+
     fn waiting(&self) -> impl Iterator<Item = i128> {
-        self.times.iter().copied().filter(|time| *time > self.past)
+        self.times().filter(|time| *time > self.past)
     }
 
     /// The time of the oldest message.
@@ -88,20 +93,20 @@ impl Waiting {
     /// Gives a window its messages. Those up to `past` are in no later one and wait no longer.
     pub(super) fn give(&mut self, window: Window, past: i128, into: &mut Batch) {
         let (mut place, before) = (0, into.messages.len());
-        for (index, time) in self.times.iter().enumerate() {
+        for (index, time) in self.times().enumerate() {
             while self.places.ends_before(place, index) {
                 place += 1;
             }
-            if *time <= self.past {
+            if time <= self.past {
                 continue;
             }
-            if window.holds(*time)
+            if window.holds(time)
                 && let Some(message) = self.messages.get(index)
             {
                 self.places.hold(place);
                 into.push(message, place);
             }
-            if *time <= past {
+            if time <= past {
                 self.places.release(place);
             }
         }
@@ -115,11 +120,11 @@ impl Waiting {
     /// Fails what still waits.
     pub(super) fn fail(self, error: &Error) {
         let mut place = 0;
-        for (index, time) in self.times.iter().enumerate() {
+        for (index, time) in self.times().enumerate() {
             while self.places.ends_before(place, index) {
                 place += 1;
             }
-            if *time > self.past {
+            if time > self.past {
                 self.places.fail(place, Failure::all(error.clone()));
                 self.places.release(place);
             }
