@@ -33,7 +33,7 @@ fn components(kind: Kind, registry: &Registry) -> String {
             Body::Map(field) => shaped(field, Shape::Map, 1),
         };
         // Writing to a string cannot fail.
-        let _written = write!(text, "{}\t{}: {body}\n", comment(outline.summary, 1), label(outline.name));
+        let _written = writeln!(text, "{}\t{}: {body}", comment(outline.summary, 1), label(outline.name));
     }
     let _written =
         write!(text, "}}\n#{one}: or([for name, config in #{all} {{\n\t(name): config\n}}])\n#{one}: {{\n");
