@@ -5,7 +5,7 @@ use flate2::{Compression, write::DeflateEncoder, write::GzEncoder};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -397,8 +397,8 @@ fn a_standard_input_without_an_end_of_line_is_given_up() {
     fs::write(place.path().join("c.yaml"), config).unwrap();
     let log = fs::File::create(place.path().join("log")).unwrap();
     let mut command = Command::new(WEIR);
-    command.args(["run", "c.yaml"]).current_dir(place.path()).stdin(Stdio::piped());
-    let mut process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
+    command.args(["run", "c.yaml"]).current_dir(place.path());
+    let mut process = Process::with_input(command.stdout(log.try_clone().unwrap()).stderr(log));
     let mut stdin = process.child().stdin.take().unwrap();
     // It ends with an error once nobody reads it.
     let writing = thread::spawn(move || io::copy(&mut io::repeat(b'x'), &mut stdin));
@@ -440,7 +440,7 @@ fn hostile_clients_of_sockets_hold_up_nobody_else() {
         .map(|index| {
             let mut stream = TcpStream::connect(crowd).unwrap();
             if index % 2 == 0 {
-                stream.write_all(&[b'x'; 60_000]).unwrap();
+                stream.write_all(&vec![b'x'; 60_000]).unwrap();
             }
             stream
         })

@@ -92,10 +92,13 @@ output: {{ socket: {{ network: tcp, address: '{to}', tls: {{ enabled: true, skip
     }
 }
 
+/// An input that listens at an address, with options of TCP.
+type Input = fn(&str, &str) -> String;
+
 #[test]
 fn ports_are_shared_by_those_who_ask_for_it() {
     let (first, second) = (Server::start(), Server::start());
-    let kinds: [(&str, fn(&str, &str) -> String, &[&str]); 2] = [
+    let kinds: [(&str, Input, &[&str]); 2] = [
         (
             "http",
             |to, tcp| format!("http_server: {{ address: '{to}', {tcp} }}"),

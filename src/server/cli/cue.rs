@@ -101,9 +101,13 @@ fn tabs(depth: usize) -> String {
     "\t".repeat(depth)
 }
 
+/// Words of the language that a version of it does not take as a name.
+const KEYWORDS: &[&str] = &["else", "fallback", "for", "if", "in", "let", "try"];
+
 /// A field's name, in quotes where CUE would read something else.
 fn label(name: &str) -> String {
-    let is_plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
+    let is_plain = !KEYWORDS.contains(&name)
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_plain { name.to_owned() } else { format!("{name:?}") }
 }
@@ -122,6 +126,7 @@ mod tests {
             Field::string("path", "Where.\n\nFrom here."),
             Field::int("a-b", "").list().optional(),
             Field::object("more", "", INNER).map(),
+            Field::bool("try", "").optional(),
         ];
         let wanted = "{
 \t// Where.
@@ -134,6 +139,7 @@ mod tests {
 \t\tratio?: number
 \t\tinto?: [...#Scanner]
 \t}}
+\t\"try\"?: bool
 }";
         assert_eq!(object(&fields, 0), wanted);
     }
