@@ -35,6 +35,7 @@ KNOWN = [
     ('the place of a byte that is no ASCII85', 'ascii85', 'input byte', 'input byte'),
     ('a deflate text that breaks off in its first block is empty', 'flate', '^OK', 'unexpected EOF'),
     ('the last digit of sines of angles beyond 2^29', r'\.(sin|cos|tan)\(', '^OK|^{"c"', '^OK|^{"c"'),
+    ('what may stand in an ISO duration is said in other words', None, 'expected a designator', 'expected a designator'),
     ('which of several members that map_each_key gives one name is the last is any', r'map_each_key\(', '^OK|^{"c"', '^OK|^{"c"'),
 ]
 
