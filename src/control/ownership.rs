@@ -50,7 +50,7 @@ impl Service {
         };
         match &options.overriding {
             Some(overriding) => {
-                let within = u64::try_from(overriding.within.as_millis()).unwrap_or(u64::MAX);
+                let within = record::millis(overriding.within);
                 over.expires_at = Some(over.at.saturating_add(within));
                 over.reason = Some(overriding.reason.clone());
             }

@@ -67,10 +67,6 @@ fn verdict(trial: &Trial<'_>) -> Option<Outcome> {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Slot {
     /// How the probation of what is desired ends, once that can be said.
     fn trial(&self) -> Option<(u64, Outcome)> {
@@ -164,7 +160,7 @@ impl Service {
         }
         let within = options.probation.unwrap_or(self.shared.options.probation);
         if key.kind == Kind::Stream && !within.is_zero() && next.has_spec() {
-            let (within, other) = (millis(within), record::Other::new());
+            let (within, other) = (record::millis(within), record::Other::new());
             next.probation = Some(Probation { within, share_before, outcome: None, other });
         }
     }

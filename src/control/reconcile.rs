@@ -442,8 +442,7 @@ impl Shared {
         let jitter = 1.0 - self.options.jitter * rand::rng().random::<f64>();
         let wait = (!for_good).then(|| doubled.mul_f64(jitter.clamp(0.0, 1.0)));
         let due = wait.map(|wait| Instant::now() + wait);
-        let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let next_retry = wait.map(|wait| record::now().saturating_add(millis(wait)));
+        let next_retry = wait.map(|wait| record::now().saturating_add(record::millis(wait)));
         let failure = Failure { run, due, next_retry };
         // The engine says first where something panicked.
         let place = message.strip_prefix("panic at ").and_then(|rest| rest.split_once(": "));
@@ -468,7 +467,7 @@ impl Shared {
         uptime: Duration,
     ) {
         let synced = sync_guarded(running).await;
-        let uptime_ms = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+        let uptime_ms = record::millis(uptime);
         {
             let mut table = self.table();
             let Some(slot) = table.slots.get_mut(key) else { return };
@@ -548,7 +547,7 @@ impl Shared {
         let Some(slot) = table.slots.get_mut(key) else { return };
         slot.collect_checkpoints();
         if let Some(live) = slot.live.take() {
-            slot.uptime = u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            slot.uptime = record::millis(live.started.elapsed());
             slot.last = Some(live.running);
         }
         // How it ended no longer matters: it was asked to.

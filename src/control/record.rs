@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The major version of every record written. A newer one is refused; unknown fields of this one are kept.
@@ -526,8 +526,12 @@ pub mod keys {
 
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A stable 128-bit fingerprint (FNV-1a) of canonical bytes, in hexadecimal.

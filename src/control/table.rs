@@ -190,7 +190,7 @@ impl Slot {
         let (live, run) = (self.live.as_ref(), self.live.as_ref().map(|live| &live.running));
         let links = ask(run, |run| if whole { run.links() } else { run.down() });
         let counters = ask(run.or(self.last.as_ref()).filter(|_| whole), Running::counters);
-        let uptime = live.map(|live| u64::try_from(live.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let uptime = live.map(|live| record::millis(live.started.elapsed()));
         let status = status::judge(&Observed {
             desired: self.desired.as_deref(),
             stage: (self.phase, self.since),

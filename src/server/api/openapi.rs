@@ -1,7 +1,7 @@
 //! `/openapi.json`: the routing table as `OpenAPI` 3.1. A route without an entry here does not compile.
 
 use super::{
-    answer,
+    answer, query,
     routes::{Endpoint, ROWS},
 };
 use http::{Method, StatusCode};
@@ -61,8 +61,6 @@ fn check(summary: &'static str) -> Operation {
 }
 
 const PAGE: &[&str] = &["before", "limit"];
-/// Of lists in which many entries may have one revision.
-const SHARED: &[&str] = &["before", "after", "limit"];
 const RUN: &[&str] =
     &["dry_run", "note", "timeout", "wait", "wait_timeout", "probation", "override", "reason", "if-match"];
 
@@ -109,7 +107,7 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
         Endpoint::StreamPause => vec![with(RUN, write(Method::POST, "Stops a stream; it keeps its position.", None))],
         Endpoint::StreamResume => vec![with(RUN, write(Method::POST, "Lets a stream run on.", None))],
         Endpoint::StreamRevert => vec![with(RUN, write(Method::POST, "What the stream's file says counts again.", None))],
-        Endpoint::Drift => vec![get("The streams that differ from their files.", SHARED, Some("Drift"))],
+        Endpoint::Drift => vec![get("The streams that differ from their files.", &query::PAGE, Some("Drift"))],
         Endpoint::StreamRestart => vec![with(RUN, write(Method::POST, "Builds a stream anew and runs it again.", None))],
         Endpoint::Plan => vec![Operation {
             answer: Some("Plan"),
@@ -120,8 +118,8 @@ fn operations(endpoint: Endpoint) -> Vec<Operation> {
         Endpoint::Revisions => vec![get("What was changed, newest first.", PAGE, Some("Revisions"))],
         Endpoint::Revision => vec![get("What one revision changed.", &[], Some("Revision"))],
         Endpoint::RevisionRestore => vec![with(RUN, write(Method::POST, "Everything becomes what it was then.", None))],
-        Endpoint::Resources => vec![get("All resources, those that were changed last first.", SHARED, Some("Resources"))],
-        Endpoint::ResourcesOfType => vec![get("The resources of a type.", SHARED, Some("Resources"))],
+        Endpoint::Resources => vec![get("All resources, those that were changed last first.", &query::PAGE, Some("Resources"))],
+        Endpoint::ResourcesOfType => vec![get("The resources of a type.", &query::PAGE, Some("Resources"))],
         Endpoint::Resource => vec![
             get("A resource as it was submitted.", &[], Some("Resource")),
             write(Method::POST, "Creates or changes a resource.", Some("Config")),
