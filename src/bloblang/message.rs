@@ -191,6 +191,14 @@ impl Message {
         self.content().len()
     }
 
+    /// Length of the content in bytes where it is written already, and zero for a value.
+    pub fn written_len(&self) -> usize {
+        match &self.body {
+            Body::Content(content, ..) => content.len(),
+            Body::Value(_, content) => content.get().map_or(0, Bytes::len),
+        }
+    }
+
     /// Whether the content is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -73,8 +73,9 @@ pub struct Running {
 const CHANNEL: usize = 2;
 /// Frames before the output, and how many of them it is given at once: a writer's round trip is paid once for them.
 const READY: usize = 4;
-/// A worker lets others begin before it works on so many messages.
+/// A worker lets others begin before it works on so many messages, or on so many bytes in fewer.
 const MUCH: usize = 32;
+const MUCH_BYTES: usize = 16 << 10;
 /// What travels between two tasks. Boxed, for a channel keeps room for 32 of them.
 type Item = Box<Next>;
 
@@ -351,6 +352,11 @@ async fn step_aside() {
     .await;
 }
 
+/// Whether working on these messages takes longer than handing a frame to another thread.
+fn is_much(messages: &[Message]) -> bool {
+    messages.len() >= MUCH || messages.iter().map(Message::written_len).sum::<usize>() >= MUCH_BYTES
+}
+
 /// What the workers of a pipeline share.
 struct Pipeline {
     frames: Mutex<mpsc::Receiver<Item>>,
@@ -379,7 +385,7 @@ impl Pipeline {
                 Some(Next::Frame(frame)) => {
                     let _working = self.working.read().await;
                     drop(frames);
-                    if frame.messages().len() >= MUCH {
+                    if is_much(frame.messages()) {
                         step_aside().await;
                     }
                     // Boxed, for it is large, and an idle worker keeps room for what it awaits.
