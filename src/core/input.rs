@@ -73,6 +73,14 @@ impl Reading {
         self.end_batch();
     }
 
+    /// Adds all batches of another.
+    pub fn append(&mut self, mut other: Self) {
+        let before = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+        self.messages.append(&mut other.messages);
+        self.ends.extend(other.ends.into_iter().map(|end| before + end));
+        self.outcomes.append(&mut other.outcomes);
+    }
+
     /// Adds a batch of one message whose outcome is awaited.
     pub fn push_awaited(&mut self, message: Message, outcome: OnOutcome) {
         self.push(message);

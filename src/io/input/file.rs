@@ -23,7 +23,6 @@ use weir_core::{
     input::{InputComponent, Progress, Reader, Reading},
     log::Log,
     node::Node,
-    prepare,
     registry::InputSpec,
     scanner::{Scan, Scanner},
     spec::{Body, Example, Spec, Status},
@@ -50,21 +49,14 @@ pub(super) static SPEC: InputSpec = Spec {
     examples: &[Example { title: "All logs of a folder", config: "paths: [ ./logs/*.log ]" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let (scanner, batches) = match config.codec.as_deref() {
-            Some("auto") => (prepare::default_node(AUTO), false),
-            Some(codec) => {
-                let alone = codec.strip_suffix("/multipart");
-                (codec_scanner::parse(alone.unwrap_or(codec), config.max_buffer)?, alone.is_some())
-            }
-            None => (config.scanner, false),
-        };
-        let scanner = context.scanner("file.scanner", &scanner)?;
+        let (codec, field) = (config.codec.as_deref(), "file.scanner");
+        let (scanner, batches) =
+            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
         let ledger = Ledger::new(context.checkpoint(), config.delete_on_finish);
         Ok(InputComponent::Reader(Box::new(FileInput {
             waiting: expand(&config.paths)?,
             scanner,
-            batches,
-            bare: config.codec.as_deref() == Some("auto"),
+            batches: batches.multipart(),
             replays: config.auto_replay_nacks,
             current: None,
             ready: VecDeque::new(),
@@ -103,16 +95,6 @@ pub(super) fn expand(paths: &[String]) -> Result<VecDeque<PathBuf>, BuildError> 
     Ok(files)
 }
 
-/// The codec `auto`: by the ending of the name.
-const AUTO: &str = "
-switch:
-  - { re_match_name: '\\.csv$', scanner: { csv: {} } }
-  - { re_match_name: '\\.csv\\.gz$', scanner: { decompress: { algorithm: gzip, into: { csv: {} } } } }
-  - { re_match_name: '\\.tar$', scanner: { tar: {} } }
-  - { re_match_name: '\\.(tar\\.gz|tgz)$', scanner: { decompress: { algorithm: gzip, into: { tar: {} } } } }
-  - { scanner: { to_the_end: {} } }
-";
-
 /// One system call reads so much; the messages are slices of it.
 const PIECE: usize = 256 << 10;
 /// A file is recognised by so many bytes at its begin.
@@ -126,8 +108,6 @@ struct FileInput {
     scanner: Arc<dyn Scanner>,
     /// Empty messages end batches (the codec `multipart`).
     batches: bool,
-    /// A scanner's own metadata is left out (the codec `auto`).
-    bare: bool,
     replays: bool,
     current: Option<Source>,
     /// Read, cut, and not given yet.
@@ -338,7 +318,7 @@ impl FileInput {
         }
         let metadata = source.metadata.apart();
         for message in &mut messages {
-            if self.bare || message.metadata().is_empty() {
+            if message.metadata().is_empty() {
                 *message.metadata_mut() = metadata.clone();
                 continue;
             }

@@ -1,6 +1,6 @@
 //! `http_client`: asks a server for messages, again and again.
 
-use crate::codec_scanner;
+use crate::codec_scanner::{self, Batches};
 use crate::http_client::{Body as RequestBody, Client, HttpError, Shared, fields, split};
 use async_trait::async_trait;
 use reqwest::Response;
@@ -61,15 +61,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
             _ => RequestBody::Empty,
         };
         let mut client = Client::new(client.read()?, body, context)?;
-        let mut scanner = None;
+        let (mut scanner, mut batches) = (None, Batches::default());
         if config.stream.enabled {
             client = client.without_timeout();
-            let node = codec_scanner::choose(
-                config.stream.codec.as_deref(),
-                config.stream.max_buffer,
-                config.stream.scanner,
-            )?;
-            scanner = Some(context.scanner("http_client.stream.scanner", &node)?);
+            let StreamConfig { codec, max_buffer, scanner: node, .. } = config.stream;
+            let field = "http_client.stream.scanner";
+            let (chosen, with) = codec_scanner::choose(codec.as_deref(), max_buffer, field, node, context)?;
+            (scanner, batches) = (Some(chosen), with);
         }
         Ok(InputComponent::Reader(Box::new(HttpClient {
             client: Arc::new(client),
@@ -77,6 +75,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             reconnect: config.stream.reconnect,
             replays: config.auto_replay_nacks,
             scanner,
+            batches,
             before: Vec::new(),
             asking: None,
             opening: None,
@@ -113,6 +112,7 @@ struct HttpClient {
     replays: bool,
     /// How to cut an answer that goes on; `None`: each answer is whole.
     scanner: Option<Arc<dyn Scanner>>,
+    batches: Batches,
     /// The answer before, which expressions see.
     before: Vec<Message>,
     asking: Pending<Vec<Message>>,
@@ -156,35 +156,31 @@ impl HttpClient {
     /// What comes next of an answer that goes on.
     async fn go_on(&mut self, reading: &mut Reading) -> Result<(), Error> {
         let Some((response, scan)) = &mut self.open else { return Err(Error::NotConnected) };
-        let mut messages = Vec::new();
-        while messages.is_empty() {
-            let ended = match response.chunk().await {
-                Ok(Some(piece)) => {
-                    scan.feed(piece, &mut messages)?;
-                    false
-                }
-                Ok(None) => {
-                    scan.finish(&mut messages)?;
-                    true
-                }
-                Err(error) => {
-                    self.client.log().error(format_args!("Failed to read message: {}", error.without_url()));
-                    true
-                }
+        while reading.is_empty() {
+            let mut messages = Vec::new();
+            let (cut, mut ended) = match response.chunk().await {
+                Ok(Some(piece)) => (scan.feed(piece, &mut messages), false),
+                Ok(None) => (scan.finish(&mut messages), true),
+                Err(error) => (Err(Error::Failed(error.without_url().to_string())), true),
             };
-            if self.drop_empty {
+            if let Err(error) = cut {
+                self.client.log().error(format_args!("Failed to read message: {error}"));
+                ended = true;
+            }
+            if self.drop_empty && !self.batches.multipart() {
                 messages.retain(|message| !message.is_empty());
             }
+            self.batches.add(messages, reading);
             if ended {
+                self.batches.end(reading);
                 self.open = None;
                 self.ended = !self.reconnect;
                 break;
             }
         }
-        if let Some(last) = messages.last() {
+        if let Some(last) = reading.messages.last() {
             self.before = vec![last.clone()];
         }
-        messages.into_iter().for_each(|message| reading.push(message));
         if reading.is_empty() { Err(self.lost()) } else { Ok(()) }
     }
 

@@ -44,12 +44,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: 'localhost:7000' }" }],
     build: |node, context| {
         let config: Config = node.read()?;
+        let (codec, field) = (config.codec.as_deref(), "socket.scanner");
         let (scanner, batches) =
-            codec_scanner::choose_batched(config.codec.as_deref(), config.max_buffer, config.scanner)?;
+            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
         Ok(InputComponent::Reader(Box::new(Socket {
             target: Target::new(config.network, config.address, &config.tls)?,
             opening: config.open_message_mapping,
-            scanner: context.scanner("socket.scanner", &scanner)?,
+            scanner,
             batches,
             replays: config.auto_replay_nacks,
             open: None,

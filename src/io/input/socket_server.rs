@@ -1,7 +1,7 @@
 //! `socket_server`: listens, and reads what peers send.
 
 use super::socket::PIECE;
-use crate::codec_scanner;
+use crate::codec_scanner::{self, Batches};
 use crate::{
     net::{Duplex, TCP, TcpConfig, listen_at},
     tls::{self, Clients},
@@ -24,7 +24,6 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use weir_bloblang::Message;
 use weir_core::{
     build_error::BuildError,
     cache::Cache,
@@ -92,9 +91,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Lines over TCP", config: "{ network: tcp, address: '127.0.0.1:7000' }" }],
     build: |node, context| {
         let config: Config = node.read()?;
-        let scanner =
-            codec_scanner::choose(config.codec.as_deref(), config.max_buffer, config.scanner.clone())?;
-        let scanner = context.scanner("socket_server.scanner", &scanner)?;
+        let (codec, field) = (config.codec.as_deref(), "socket_server.scanner");
+        let (scanner, batches) =
+            codec_scanner::choose(codec, config.max_buffer, field, config.scanner.clone(), context)?;
         // A cache that is not there keeps the input from listening, not the stream from starting.
         let cache = config
             .address_cache
@@ -108,6 +107,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         Ok(InputComponent::Reader(Box::new(SocketServer {
             config,
             scanner,
+            batches,
             cache,
             acceptor,
             listening: None,
@@ -174,6 +174,7 @@ fn acceptor(config: Option<&TlsServerConfig>) -> Result<TlsAcceptor, BuildError>
 struct SocketServer {
     config: Config,
     scanner: Arc<dyn Scanner>,
+    batches: Batches,
     cache: Option<Result<Slot<dyn Cache>, String>>,
     acceptor: Option<TlsAcceptor>,
     listening: Option<Listening>,
@@ -182,7 +183,7 @@ struct SocketServer {
 
 /// While it lives, it listens.
 struct Listening {
-    messages: mpsc::Receiver<Vec<Message>>,
+    readings: mpsc::Receiver<Reading>,
     closed: CancellationToken,
     /// The file of a Unix socket.
     file: Option<PathBuf>,
@@ -200,8 +201,9 @@ impl Drop for Listening {
 /// What all connections of a listener share.
 #[derive(Clone)]
 struct Shared {
-    to: mpsc::Sender<Vec<Message>>,
+    to: mpsc::Sender<Reading>,
     scanner: Arc<dyn Scanner>,
+    batches: Batches,
     closed: CancellationToken,
     log: Arc<Log>,
 }
@@ -271,9 +273,9 @@ impl SocketServer {
 }
 
 impl Shared {
-    /// Gives messages on; false when nobody reads any more.
-    async fn give(&self, messages: Vec<Message>) -> bool {
-        messages.is_empty() || self.to.send(messages).await.is_ok()
+    /// Gives batches on; false when nobody reads any more.
+    async fn give(&self, reading: Reading) -> bool {
+        reading.is_empty() || self.to.send(reading).await.is_ok()
     }
 
     fn open(&self) -> Option<Box<dyn Scan>> {
@@ -286,7 +288,7 @@ impl Shared {
     /// Reads one connection to its end.
     async fn connection(&self, mut stream: impl Duplex) {
         let Some(mut scan) = self.open() else { return };
-        let mut buffer = BytesMut::new();
+        let (mut buffer, mut batches) = (BytesMut::new(), self.batches.clone());
         loop {
             buffer.reserve(PIECE);
             let mut messages = Vec::new();
@@ -295,7 +297,12 @@ impl Shared {
                 Ok(_) => (scan.feed(buffer.split().freeze(), &mut messages), false),
                 Err(error) => (Err(error.into()), true),
             };
-            let given = self.give(messages).await;
+            let mut reading = Reading::default();
+            batches.add(messages, &mut reading);
+            if ended || cut.is_err() {
+                batches.end(&mut reading);
+            }
+            let given = self.give(reading).await;
             if let Err(error) = &cut {
                 self.log.error(format_args!("Connection lost due to error: {error}"));
             }
@@ -307,7 +314,7 @@ impl Shared {
 
     async fn datagrams(&self, socket: &Socket) {
         let Some(mut scan) = self.open() else { return };
-        let mut buffer = vec![0; DATAGRAM];
+        let (mut buffer, mut batches) = (vec![0; DATAGRAM], self.batches.clone());
         loop {
             let mut messages = Vec::new();
             let cut = match socket.receive(&mut buffer).await {
@@ -325,7 +332,9 @@ impl Shared {
                     None => return,
                 }
             }
-            if !self.give(messages).await {
+            let mut reading = Reading::default();
+            batches.add(messages, &mut reading);
+            if !self.give(reading).await {
                 return;
             }
         }
@@ -394,9 +403,9 @@ impl Reader for SocketServer {
             let Config { network, address, .. } = &self.config;
             Error::Failed(format!("listen {network} {address}: bind: {}", Error::from(error)))
         })?;
-        let (to, messages) = mpsc::channel(QUEUE);
+        let (to, readings) = mpsc::channel(QUEUE);
         let closed = CancellationToken::new();
-        let listening = Listening { messages, closed: closed.clone(), file };
+        let listening = Listening { readings, closed: closed.clone(), file };
         if let Some(cache) = cache {
             let set =
                 cache.set("socket_server_address", Bytes::from(address.clone().into_bytes()), None).await;
@@ -404,7 +413,13 @@ impl Reader for SocketServer {
         }
         self.log
             .info(format_args!("Receiving {} socket messages from address: {address}", self.config.network));
-        let shared = Shared { to, scanner: Arc::clone(&self.scanner), closed, log: Arc::clone(&self.log) };
+        let shared = Shared {
+            to,
+            scanner: Arc::clone(&self.scanner),
+            batches: self.batches.clone(),
+            closed,
+            log: Arc::clone(&self.log),
+        };
         tokio::spawn(shared.listen(socket, self.acceptor.clone()));
         self.listening = Some(listening);
         Ok(())
@@ -412,16 +427,16 @@ impl Reader for SocketServer {
 
     async fn read(&mut self, reading: &mut Reading) -> Result<(), Error> {
         let Some(listening) = &mut self.listening else { return Err(Error::NotConnected) };
-        let Some(mut messages) = listening.messages.recv().await else {
+        let Some(first) = listening.readings.recv().await else {
             self.listening = None;
             return Err(Error::NotConnected);
         };
-        while reading.ends.len() + messages.len() <= MAX_BATCHES
-            && let Ok(more) = listening.messages.try_recv()
+        reading.append(first);
+        while reading.ends.len() <= MAX_BATCHES
+            && let Ok(more) = listening.readings.try_recv()
         {
-            messages.extend(more);
+            reading.append(more);
         }
-        messages.into_iter().for_each(|message| reading.push(message));
         Ok(())
     }
 

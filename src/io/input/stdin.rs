@@ -41,9 +41,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
     examples: &[Example { title: "Rows", config: "scanner: { csv: {} }" }],
     build: |node, context| {
         let config: Config = node.read()?;
+        let (codec, field) = (config.codec.as_deref(), "stdin.scanner");
         let (scanner, batches) =
-            codec_scanner::choose_batched(config.codec.as_deref(), config.max_buffer, config.scanner)?;
-        let scanner = context.scanner("stdin.scanner", &scanner)?;
+            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
         let replays = config.auto_replay_nacks;
         Ok(InputComponent::Reader(Box::new(Stdin {
             batches,
