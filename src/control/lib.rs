@@ -19,6 +19,7 @@ mod reconcile;
 pub mod record;
 mod restore;
 pub mod runtime;
+mod sealed;
 pub mod service;
 pub mod status;
 pub mod store;

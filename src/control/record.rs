@@ -1,6 +1,9 @@
-//! What the store keeps: versioned records, their keys, and the sealed bytes they are written as.
+//! What the store keeps: versioned records and their keys.
 
-pub use crate::fate::{Outcome, Override, Probation, Quarantined, Retention, RolledBack};
+pub use crate::{
+    fate::{Outcome, Override, Probation, Quarantined, Retention, RolledBack},
+    sealed::{RecordError, newer, read, seal, unseal},
+};
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -10,7 +13,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The major version of every record written. A newer one is refused; unknown fields of this one are kept.
+/// The major version of every record written, its first field. A newer one is refused; unknown fields of this one are
+/// kept.
 pub const MAJOR: u32 = 1;
 
 /// Fields that a later minor version wrote, carried along untouched.
@@ -396,70 +400,6 @@ pub struct Grave {
     pub revision: u64,
 }
 
-/// Why bytes are not a record.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// Cut, flipped or not ours.
-    #[error("record is damaged: {0}")]
-    Damaged(String),
-    /// Of a newer major version.
-    #[error("record has version {0}, this program knows {MAJOR}")]
-    Newer(u32),
-}
-
-const SEAL: u8 = 0xA1;
-const HEADER: usize = 9;
-
-/// A record as it is stored: a mark, its length and checksum, and its JSON.
-pub fn seal<T: Serialize + ?Sized>(record: &T) -> Result<Vec<u8>, RecordError> {
-    let mut bytes = vec![0; HEADER];
-    serde_json::to_writer(&mut bytes, record).map_err(|error| RecordError::Damaged(error.to_string()))?;
-    let (header, body) = bytes.split_at_mut(HEADER);
-    let length = u32::try_from(body.len()).map_err(|_| RecordError::Damaged("over 4 GiB".into()))?;
-    header[0] = SEAL;
-    header[1..5].copy_from_slice(&length.to_le_bytes());
-    header[5..9].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
-    Ok(bytes)
-}
-
-/// The JSON inside a sealed record, its checksum verified.
-pub fn unseal(bytes: &[u8]) -> Result<&[u8], RecordError> {
-    let damaged = |what: &str| RecordError::Damaged(what.into());
-    let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| damaged("too short"))?;
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if header[0] != SEAL {
-        return Err(damaged("unknown mark"));
-    }
-    if usize::try_from(word(1)).ok() != Some(body.len()) {
-        return Err(damaged("wrong length"));
-    }
-    if word(5) != crc32fast::hash(body) {
-        return Err(damaged("wrong checksum"));
-    }
-    Ok(body)
-}
-
-/// Reads a sealed record; a newer major version is refused before its fields are looked at.
-pub fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    #[derive(Deserialize)]
-    struct Version {
-        #[serde(default)]
-        version: u32,
-    }
-    let body = unseal(bytes)?;
-    match serde_json::from_slice(body) {
-        Ok(record) => {
-            // The version comes first in every record, so the probe stops there only when it is old.
-            let Version { version } = serde_json::from_slice(body).unwrap_or(Version { version: 0 });
-            if version > MAJOR { Err(RecordError::Newer(version)) } else { Ok(record) }
-        }
-        Err(error) => match serde_json::from_slice(body) {
-            Ok(Version { version }) if version > MAJOR => Err(RecordError::Newer(version)),
-            _ => Err(RecordError::Damaged(error.to_string())),
-        },
-    }
-}
-
 /// An identifier inside a key: no separator, no control character.
 fn escape(id: &str) -> String {
     let mut out = String::with_capacity(id.len());
@@ -556,26 +496,6 @@ mod tests {
         assert_eq!(again, desired);
         assert_eq!(again.other["later"], serde_json::json!({"x": [1]}));
         assert_eq!(again.run.other["more"], serde_json::json!(true));
-    }
-
-    #[test]
-    fn a_newer_major_version_is_refused_even_if_its_fields_are_strange() {
-        for json in [r#"{"version":2,"id":"a"}"#, r#"{"version":9,"id":["odd"]}"#] {
-            let value: serde_json::Value = serde_json::from_str(json).unwrap();
-            let error = read::<Desired>(&seal(&value).unwrap()).unwrap_err();
-            assert!(matches!(error, RecordError::Newer(2 | 9)), "{error}");
-        }
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
-        let sealed = seal(&Desired { id: "a".into(), version: MAJOR, ..Desired::default() }).unwrap();
-        for at in 0..sealed.len() {
-            let mut bad = sealed.clone();
-            bad[at] ^= 4;
-            assert!(unseal(&bad).is_err(), "flip at {at}");
-            assert!(unseal(&sealed[..at]).is_err(), "cut at {at}");
-        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     Batch, Records, Store, StoreError,
+    behind::Behind,
     folder::{Condition, Opened, meta},
     journal::Journal,
     staged::Staged,
@@ -196,6 +197,7 @@ impl Committer {
     pub fn keeping(mut opened: Opened, retention: Retention) -> std::io::Result<(Self, Loaded)> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let records = std::mem::take(&mut opened.records);
+        opened.store = Box::new(Behind::new(opened.store)?);
         let (writer, loaded) = Writer::new(opened, records, retention);
         let commits = Commits { way: Way::Thread(sender), shown: Arc::clone(&writer.shown) };
         let thread =
@@ -444,7 +446,7 @@ impl Writer {
         for answer in answers {
             answer(written.clone());
         }
-        self.apply(&batches);
+        self.apply(batches);
         for (prefix, answer) in scans {
             let _sent = answer.send(self.store.scan(&prefix));
         }
@@ -498,7 +500,7 @@ impl Writer {
 
     /// Brings the tree to where the journal is. An answer does not wait for it: a tree that is behind is brought up
     /// from the journal at the next start.
-    fn apply(&mut self, batches: &[Batch]) {
+    fn apply(&mut self, batches: Vec<Batch>) {
         if batches.is_empty() {
             return;
         }

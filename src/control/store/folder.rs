@@ -112,14 +112,15 @@ pub(super) fn check_format(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Refuses a record that a newer program wrote.
+fn check_record(path: &Path, value: &[u8]) -> Result<(), StoreError> {
+    let newer = |found| StoreError::Newer { path: path.display().to_string(), found, known: record::MAJOR };
+    record::newer(value).map_or(Ok(()), |found| Err(newer(found)))
+}
+
 /// Refuses records that a newer program wrote.
 pub(super) fn check_records(path: &Path, records: &Records) -> Result<(), StoreError> {
-    for value in records.values() {
-        if let Err(record::RecordError::Newer(found)) = record::read::<Meta>(value) {
-            return Err(StoreError::Newer { path: path.display().to_string(), found, known: record::MAJOR });
-        }
-    }
-    Ok(())
+    records.values().try_for_each(|value| check_record(path, value))
 }
 
 /// Shows that the disk takes and keeps bytes.
@@ -160,15 +161,16 @@ pub fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Opened, StoreError> {
     check_records(path, &found.records)?;
     match obstacle {
         Some(error) => Ok(read_only(path, lock, found, &error)),
-        None => match reconcile(path, disk, &found) {
-            Ok(opened) => Ok(Opened { lock, ..opened }),
-            // The disk filled up or failed since the probe: the last set still runs.
-            Err(StoreError::Full(reason)) => {
-                Ok(read_only(path, lock, found, &io::Error::new(io::ErrorKind::StorageFull, reason)))
-            }
-            Err(StoreError::Failed(reason)) => Ok(read_only(path, lock, found, &io::Error::other(reason))),
-            Err(error) => Err(error),
-        },
+        None => {
+            let error = match reconcile(path, disk, found) {
+                Ok(opened) => return Ok(Opened { lock, ..opened }),
+                // The disk filled up or failed since the probe: the last set still runs.
+                Err(StoreError::Full(reason)) => io::Error::new(io::ErrorKind::StorageFull, reason),
+                Err(StoreError::Failed(reason)) => io::Error::other(reason),
+                Err(error) => return Err(error),
+            };
+            Ok(read_only(path, lock, journal::recover(&journals)?, &error))
+        }
     }
 }
 
@@ -183,28 +185,63 @@ fn read_only(path: &Path, lock: Option<File>, found: Recovered, error: &io::Erro
     Opened { store, journal: None, read_only: Some(reason), lock, records: found.records, conditions }
 }
 
-/// Reads the tree whole, every record verified.
-fn verified(sled: &SledStore) -> Result<Records, StoreError> {
-    let records = sled.scan("")?;
-    for (key, value) in &records {
-        if let Err(error) = record::unseal(value) {
-            return Err(StoreError::Corrupt { path: key.clone(), reason: error.to_string() });
-        }
+/// What the tree and the journal do not have in common.
+enum Gap {
+    /// The tree has more: all its records.
+    Tree(Records),
+    /// The journal has the last word: what the tree needs, and how many records it has.
+    Journal(Vec<Op>, usize),
+}
+
+/// A record of the tree, verified.
+fn verified<'a>(path: &Path, key: &str, value: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    record::unseal(value)
+        .map_err(|error| StoreError::Corrupt { path: key.to_owned(), reason: error.to_string() })?;
+    check_record(path, value)?;
+    Ok(value)
+}
+
+/// Compares the tree with the journal's records, which are verified already.
+fn gap(path: &Path, sled: &SledStore, found: &Recovered) -> Result<Gap, StoreError> {
+    let (ours, theirs) = (meta(&found.records).commit, meta(&sled.scan(keys::META)?).commit);
+    if theirs > ours || (found.damage.is_some() && theirs >= ours && theirs > 0) {
+        let mut records = Records::new();
+        sled.each("", |key, value| {
+            records.insert(key.to_owned(), verified(path, key, &value).map(<[u8]>::to_vec)?);
+            Ok(())
+        })?;
+        return Ok(Gap::Tree(records));
     }
-    Ok(records)
+    let (mut ops, mut stored) = (Vec::new(), 0);
+    let put = |(key, value): (&String, &Vec<u8>)| Op::Put(key.clone(), value.clone());
+    // Both are in order.
+    let mut wanted = found.records.iter().peekable();
+    sled.each("", |key, value| {
+        stored += 1;
+        ops.extend(std::iter::from_fn(|| wanted.next_if(|(ours, _)| ours.as_str() < key)).map(put));
+        match wanted.next_if(|(ours, _)| *ours == key) {
+            Some((_, ours)) if *ours == value => return Ok(()),
+            Some(ours) => ops.push(put(ours)),
+            None => ops.push(Op::Delete(key.to_owned())),
+        }
+        verified(path, key, &value).map(drop)
+    })?;
+    ops.extend(wanted.map(put));
+    Ok(Gap::Journal(ops, stored))
 }
 
 /// Brings journal and tree to the same state: the journal's, unless it is the journal that lost something.
-fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: &Recovered) -> Result<Opened, StoreError> {
+fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: Recovered) -> Result<Opened, StoreError> {
     let folder = path.join("sled");
     let mut conditions = Vec::new();
     let existed = folder.is_dir();
     let opened = SledStore::open(&folder, Arc::clone(disk)).and_then(|sled| {
-        let records = verified(&sled)?;
-        Ok((sled, records))
+        let gap = gap(path, &sled, &found)?;
+        Ok((sled, gap))
     });
-    let (mut sled, stored) = match opened {
-        Ok((sled, records)) => (Some(sled), records),
+    let (mut sled, gap) = match opened {
+        Ok((sled, gap)) => (Some(sled), gap),
+        Err(error @ StoreError::Newer { .. }) => return Err(error),
         Err(error) => {
             tracing::error!(%error, "the sled tree does not open; it is set aside and rebuilt from the journal");
             let place = set_aside(path, &folder);
@@ -212,17 +249,31 @@ fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: &Recovered) -> Result<Ope
                 "StoreRebuilt",
                 format!("the sled tree was damaged ({error}); it was set aside {place} and rebuilt from the journal"),
             ));
-            (SledStore::open(&folder, Arc::clone(disk)).ok(), Records::new())
+            let ops = found.records.iter().map(|(key, value)| Op::Put(key.clone(), value.clone())).collect();
+            (SledStore::open(&folder, Arc::clone(disk)).ok(), Gap::Journal(ops, 0))
         }
     };
-    check_records(path, &stored)?;
-    let (ours, theirs) = (meta(&found.records).commit, meta(&stored).commit);
-    let behind = theirs > ours || (found.damage.is_some() && theirs >= ours && theirs > 0);
-    let records = if behind { stored.clone() } else { found.records.clone() };
-    if let Some(damage) = found.damage.clone().or_else(|| {
-        let lost = behind && !(found.empty && ours == 0);
-        lost.then(|| format!("it ends at commit {ours}, the tree at {theirs}"))
-    }) {
+    let ours = meta(&found.records).commit;
+    let (behind, records, ops) = match gap {
+        Gap::Tree(records) => (true, records, Vec::new()),
+        Gap::Journal(ops, stored) => {
+            if existed && stored == 0 && !ops.is_empty() && conditions.is_empty() && found.damage.is_none() {
+                let message = "the sled tree was empty and was rebuilt from the journal";
+                conditions.push(Condition::new("StoreRebuilt", message));
+            }
+            (false, found.records, ops)
+        }
+    };
+    let lost = || {
+        let theirs = meta(&records).commit;
+        (behind && !(found.empty && ours == 0))
+            .then(|| format!("it ends at commit {ours}, the tree at {theirs}"))
+    };
+    let anew = behind || found.damage.is_some();
+    if found.damage.is_some() {
+        keep_copy(path);
+    }
+    if let Some(damage) = found.damage.or_else(lost) {
         let from = if behind {
             "nothing is missing: the tree had it all"
         } else {
@@ -231,17 +282,10 @@ fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: &Recovered) -> Result<Ope
         conditions
             .push(Condition::new("StoreDamaged", format!("the journal was damaged ({damage}); {from}")));
     }
-    let anew = behind || found.damage.is_some();
-    if found.damage.is_some() {
-        keep_copy(path);
-    }
-    let journal = Journal::open(&path.join("journal"), Arc::clone(disk), found, anew, &records)?;
-    if existed && stored.is_empty() && !records.is_empty() && conditions.is_empty() {
-        conditions
-            .push(Condition::new("StoreRebuilt", "the sled tree was empty and was rebuilt from the journal"));
-    }
-    if let Some(tree) = &mut sled
-        && let Err(error) = bring_up(tree, &stored, &records)
+    let last = found.last.filter(|_| !anew);
+    let journal = Journal::open(&path.join("journal"), Arc::clone(disk), last, &records)?;
+    if let Some(tree) = sled.as_mut().filter(|_| !ops.is_empty())
+        && let Err(error) = tree.apply(vec![Batch { commit: 0, ops }])
     {
         conditions.push(Condition::new("StoreDamaged", format!("the sled tree cannot be written: {error}")));
         sled = None;
@@ -255,14 +299,6 @@ fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: &Recovered) -> Result<Ope
         tracing::warn!(condition = condition.kind, "{}", condition.message);
     }
     Ok(Opened { store, journal: Some(journal), read_only: None, lock: None, records, conditions })
-}
-
-/// Writes the difference between two sets of records.
-fn bring_up(sled: &mut SledStore, stored: &Records, wanted: &Records) -> Result<(), StoreError> {
-    let changed = wanted.iter().filter(|(key, value)| stored.get(*key) != Some(value));
-    let mut ops: Vec<Op> = changed.map(|(key, value)| Op::Put(key.clone(), value.clone())).collect();
-    ops.extend(stored.keys().filter(|key| !wanted.contains_key(*key)).map(|key| Op::Delete(key.clone())));
-    if ops.is_empty() { Ok(()) } else { sled.apply(&[Batch { commit: 0, ops }]) }
 }
 
 /// Moves a bad tree away, keeping the newest few; says where it went.

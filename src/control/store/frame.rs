@@ -8,8 +8,6 @@ const HEADER: usize = 12;
 /// What reading a file of frames found.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Frames {
-    /// The readable batches in order.
-    pub(super) batches: Vec<Batch>,
     /// Where the unbroken run of frames from the start ends.
     pub(super) good: usize,
     /// Bytes before a later, readable frame are broken: not a cut write but damage.
@@ -43,14 +41,14 @@ pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) {
     out[start + 8..start + 12].copy_from_slice(&crc);
 }
 
-/// Reads all frames, going on after broken ones.
-pub(super) fn decode(bytes: &[u8]) -> Frames {
+/// Gives the batches of all readable frames in order, going on after broken ones.
+pub(super) fn decode(bytes: &[u8], mut each: impl FnMut(Batch)) -> Frames {
     let mut frames = Frames::default();
     let mut at = 0;
     let mut broken = false;
     while at < bytes.len() {
         if let Some((batch, next)) = decode_one(bytes, at) {
-            frames.batches.push(batch);
+            each(batch);
             frames.damaged |= broken;
             at = next;
             if !broken {
@@ -130,13 +128,18 @@ mod tests {
         (bytes, batches)
     }
 
+    fn decoded(bytes: &[u8]) -> (Frames, Vec<Batch>) {
+        let mut batches = Vec::new();
+        (decode(bytes, |batch| batches.push(batch)), batches)
+    }
+
     #[test]
     fn a_cut_at_any_byte_leaves_the_whole_frames_before_it() {
         let (bytes, batches) = three();
         let size = bytes.len() / 3;
         for cut in 0..bytes.len() {
-            let frames = decode(&bytes[..cut]);
-            assert_eq!(frames.batches, batches[..cut / size], "cut at {cut}");
+            let (frames, found) = decoded(&bytes[..cut]);
+            assert_eq!(found, batches[..cut / size], "cut at {cut}");
             assert_eq!(frames.good, cut / size * size);
             assert!(!frames.damaged);
         }
@@ -149,10 +152,10 @@ mod tests {
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 0x20;
-            let frames = decode(&bad);
+            let (frames, found) = decoded(&bad);
             let mut rest = batches.clone();
             rest.remove(at / size);
-            assert_eq!(frames.batches, rest, "flip at {at}");
+            assert_eq!(found, rest, "flip at {at}");
             assert_eq!(frames.damaged, at / size < 2);
         }
     }

@@ -34,8 +34,11 @@ pub(super) struct Recovered {
     /// What could not be read, if anything.
     pub(super) damage: Option<String>,
     /// The journal to go on with, and where its whole frames end.
-    last: Option<(u64, u64)>,
+    pub(super) last: Option<Place>,
 }
+
+/// A journal's number, and where its whole frames end.
+pub(super) type Place = (u64, u64);
 
 /// The journal being written.
 pub(super) struct Journal {
@@ -75,14 +78,16 @@ fn numbers(folder: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
 /// A whole snapshot, or why it is not.
 fn read_snapshot(path: &Path) -> Result<Records, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let mut frames = frame::decode(&bytes);
+    let (mut records, mut last) = (Records::new(), None);
+    let frames = frame::decode(&bytes, |batch| {
+        if let Some(before) = last.replace(batch) {
+            apply_to(&mut records, before);
+        }
+    });
     if frames.damaged || frames.good != bytes.len() {
         return Err("it is cut or flipped".into());
     }
-    let end = frames.batches.pop().and_then(|batch| batch.ops.into_iter().next());
-    let mut records = Records::new();
-    frames.batches.iter().for_each(|batch| apply_to(&mut records, batch));
-    match end {
+    match last.and_then(|batch| batch.ops.into_iter().next()) {
         Some(Op::Put(key, count)) if key == "end" && count == records.len().to_string().as_bytes() => {
             Ok(records)
         }
@@ -129,8 +134,7 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, StoreError> {
     for number in journals.into_iter().filter(|number| *number >= base) {
         let path = journal_path(folder, number);
         let bytes = fs::read(&path).map_err(|error| corrupt(&error))?;
-        let frames = frame::decode(&bytes);
-        frames.batches.iter().for_each(|batch| apply_to(&mut found.records, batch));
+        let frames = frame::decode(&bytes, |batch| apply_to(&mut found.records, batch));
         let cut = frames.good < bytes.len();
         if frames.damaged || (cut && Some(number) != last) {
             damage.push(format!("journal {number}: broken after byte {}", frames.good));
@@ -145,16 +149,15 @@ pub(super) fn recover(folder: &Path) -> Result<Recovered, StoreError> {
 }
 
 impl Journal {
-    /// Goes on where recovery ended, cutting a torn tail off; or starts anew behind a snapshot of `records`.
+    /// Goes on at this place, cutting a torn tail off; or starts anew behind a snapshot of `records`.
     pub(super) fn open(
         folder: &Path,
         disk: Arc<dyn Disk>,
-        found: &Recovered,
-        anew: bool,
+        last: Option<Place>,
         records: &Records,
     ) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(|error| failure("make", folder, &error))?;
-        if let (Some((number, good)), false) = (found.last, anew) {
+        if let Some((number, good)) = last {
             let path = journal_path(folder, number);
             let file = OpenOptions::new().append(true).open(&path).map_err(|e| failure("open", &path, &e))?;
             let length = file.metadata().map_err(|error| failure("read", &path, &error))?.len();
@@ -167,7 +170,7 @@ impl Journal {
         }
         let (journals, snapshots) = numbers(folder).map_err(|error| failure("read", folder, &error))?;
         let number = journals.last().max(snapshots.last()).copied().unwrap_or(0) + 1;
-        if anew || !records.is_empty() {
+        if !journals.is_empty() || !snapshots.is_empty() || !records.is_empty() {
             write_snapshot(folder, &*disk, number, records)?;
         }
         let file = create(folder, &*disk, number)?;
@@ -310,7 +313,7 @@ mod tests {
 
     fn journal(folder: &Path) -> Journal {
         let found = recover(folder).unwrap();
-        Journal::open(folder, Arc::new(SystemDisk), &found, false, &found.records).unwrap()
+        Journal::open(folder, Arc::new(SystemDisk), found.last, &found.records).unwrap()
     }
 
     #[test]
@@ -360,7 +363,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(FaultyDisk::new(io::ErrorKind::StorageFull));
         let found = recover(dir.path()).unwrap();
-        let mut journal_ = Journal::open(dir.path(), disk.clone(), &found, false, &found.records).unwrap();
+        let mut journal_ = Journal::open(dir.path(), disk.clone(), found.last, &found.records).unwrap();
         journal_.append(&[batch(1)]).unwrap();
         disk.writes.store(0, Ordering::SeqCst);
         assert!(matches!(journal_.append(&[batch(2)]), Err(StoreError::Full(_))));
@@ -375,7 +378,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(FaultyDisk::new(io::ErrorKind::Other));
         let found = recover(dir.path()).unwrap();
-        let mut journal_ = Journal::open(dir.path(), disk.clone(), &found, false, &found.records).unwrap();
+        let mut journal_ = Journal::open(dir.path(), disk.clone(), found.last, &found.records).unwrap();
         disk.syncs.store(0, Ordering::SeqCst);
         assert!(matches!(journal_.append(&[batch(1)]), Err(StoreError::Failed(_))));
         disk.syncs.store(-1, Ordering::SeqCst);

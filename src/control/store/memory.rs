@@ -17,7 +17,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn apply(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+    fn apply(&mut self, batches: Vec<Batch>) -> Result<(), StoreError> {
         for batch in batches {
             apply_to(&mut self.records, batch);
         }

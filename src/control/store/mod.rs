@@ -1,5 +1,6 @@
 //! Durable storage: a journal that is the last word, a sled tree beside it, and a thread that commits to both.
 
+mod behind;
 pub mod committer;
 pub mod disk;
 pub mod folder;
@@ -99,14 +100,14 @@ pub struct Batch {
 pub type Records = BTreeMap<String, Vec<u8>>;
 
 /// Applies a batch to records in memory.
-pub(crate) fn apply_to(records: &mut Records, batch: &Batch) {
-    for op in &batch.ops {
+pub(crate) fn apply_to(records: &mut Records, batch: Batch) {
+    for op in batch.ops {
         match op {
             Op::Put(key, value) => {
-                records.insert(key.clone(), value.clone());
+                records.insert(key, value);
             }
             Op::Delete(key) => {
-                records.remove(key);
+                records.remove(&key);
             }
         }
     }
@@ -114,8 +115,8 @@ pub(crate) fn apply_to(records: &mut Records, batch: &Batch) {
 
 /// An ordered map of sealed records.
 pub trait Store: Send {
-    /// Applies the batches, in order, as one; durable when it returns.
-    fn apply(&mut self, batches: &[Batch]) -> Result<(), StoreError>;
+    /// Applies the batches, in order, as one.
+    fn apply(&mut self, batches: Vec<Batch>) -> Result<(), StoreError>;
 
     /// One record.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -141,10 +141,30 @@ impl SledStore {
         }
         Ok(Some(value))
     }
+
+    /// Looks at the records whose keys start with `prefix`, in the order of their keys, until one is refused.
+    pub(super) fn each(
+        &self,
+        prefix: &str,
+        mut look: impl FnMut(&str, Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.guarded(|db| {
+            for entry in db.scan_prefix(head_key(prefix)) {
+                let (key, head) = entry?;
+                let Some(key) = std::str::from_utf8(key.get(1..).unwrap_or_default()).ok() else { continue };
+                if let Some(value) = Self::assemble(db, key, &head)?
+                    && let Err(refused) = look(key, value)
+                {
+                    return Ok(Err(refused));
+                }
+            }
+            Ok(Ok(()))
+        })?
+    }
 }
 
 impl Store for SledStore {
-    fn apply(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
+    fn apply(&mut self, batches: Vec<Batch>) -> Result<(), StoreError> {
         // The last change of a key counts: chunks are compared with what is stored, not with one another.
         let mut last: BTreeMap<&str, Option<&[u8]>> = BTreeMap::new();
         for op in batches.iter().flat_map(|batch| &batch.ops) {
@@ -188,17 +208,12 @@ impl Store for SledStore {
     }
 
     fn scan(&self, prefix: &str) -> Result<Records, StoreError> {
-        self.guarded(|db| {
-            let mut records = Records::new();
-            for entry in db.scan_prefix(head_key(prefix)) {
-                let (key, head) = entry?;
-                let Some(key) = std::str::from_utf8(key.get(1..).unwrap_or_default()).ok() else { continue };
-                if let Some(value) = Self::assemble(db, key, &head)? {
-                    records.insert(key.to_owned(), value);
-                }
-            }
-            Ok(records)
-        })
+        let mut records = Records::new();
+        self.each(prefix, |key, value| {
+            records.insert(key.to_owned(), value);
+            Ok(())
+        })?;
+        Ok(records)
     }
 }
 
@@ -236,8 +251,8 @@ mod tests {
                 })
                 .collect();
             let batch = [Batch { commit, ops }];
-            sled.apply(&batch).unwrap();
-            twin.apply(&batch).unwrap();
+            sled.apply(batch.to_vec()).unwrap();
+            twin.apply(batch.to_vec()).unwrap();
         }
         assert_eq!(sled.scan("").unwrap(), twin.scan("").unwrap());
         assert_eq!(sled.get("d/stream/3").unwrap(), twin.get("d/stream/3").unwrap());
@@ -254,7 +269,7 @@ mod tests {
         let mut sled = SledStore::open(dir.path(), disk.clone()).unwrap();
         disk.syncs.store(0, Ordering::SeqCst);
         let batch = Batch { commit: 1, ops: vec![Op::Put("a".into(), vec![1])] };
-        assert!(matches!(sled.apply(&[batch]), Err(StoreError::Failed(_))));
+        assert!(matches!(sled.apply(vec![batch]), Err(StoreError::Failed(_))));
     }
 
     #[test]

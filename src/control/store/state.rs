@@ -170,12 +170,12 @@ pub fn import(path: &Path, input: &mut dyn BufRead) -> Result<usize, StoreError>
     }
     let count = records.len();
     let ops = records.into_iter().map(|(key, value)| Op::Put(key, value)).collect();
-    let batch = [Batch { commit: 0, ops }];
+    let batch = vec![Batch { commit: 0, ops }];
     match &mut opened.journal {
         Some(journal) => journal.append(&batch)?,
         None => return Err(StoreError::ReadOnly(path.display().to_string())),
     }
-    opened.store.apply(&batch)?;
+    opened.store.apply(batch)?;
     Ok(count)
 }
 
