@@ -16,6 +16,7 @@ pub mod net;
 pub mod output;
 pub mod processor;
 mod removals;
+pub mod reread;
 mod subprocess;
 pub mod tls;
 mod tracer;

@@ -1,6 +1,7 @@
 //! TLS of servers: what they show, and what clients must show.
 
 use super::{certificates, failed, file_chain, provider, read, system_roots};
+use crate::reread::Reread;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsError, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -13,83 +14,32 @@ use rustls::{
     },
     sign::{CertifiedKey, SingleCertAndKey},
 };
-use std::{
-    os::unix::fs::MetadataExt as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::time::Instant;
+use std::sync::Arc;
 use weir_core::build_error::BuildError;
-
-/// How long a certificate is believed to be as it was before its files are looked at.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// The certificate of files in PEM, read again when these have changed.
 #[derive(Debug)]
-struct CertificateFiles {
-    certificate: String,
-    key: String,
-    held: Mutex<Held>,
-}
-
-/// A certificate, and the state of its files when they were read.
-#[derive(Debug)]
-struct Held {
-    certified: Arc<CertifiedKey>,
-    marks: [Option<Mark>; 2],
-    looked: Instant,
-}
-
-/// What tells that a file is another than before: its change, length and number.
-type Mark = (i64, i64, u64, u64);
-
-impl CertificateFiles {
-    fn new(certificate: &str, key: &str) -> Result<Self, BuildError> {
-        let marks = [mark(certificate), mark(key)];
-        let held = Held { certified: certified(certificate, key)?, marks, looked: Instant::now() };
-        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), held: Mutex::new(held) })
-    }
-
-    fn current(&self) -> Arc<CertifiedKey> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.looked.elapsed() >= LOOK_AFTER {
-            held.looked = Instant::now();
-            let marks = [mark(&self.certificate), mark(&self.key)];
-            if marks != held.marks {
-                held.marks = marks;
-                match certified(&self.certificate, &self.key) {
-                    Ok(certified) => {
-                        held.certified = certified;
-                        tracing::info!("Certificate {} was read again", self.certificate);
-                    }
-                    // Half of a pair may have been written: the old one serves until both fit.
-                    Err(error) => tracing::warn!("The old certificate stays in use: {error}"),
-                }
-            }
-        }
-        Arc::clone(&held.certified)
-    }
-}
+struct CertificateFiles(Reread<CertifiedKey>);
 
 impl ResolvesServerCert for CertificateFiles {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        Some(self.0.current(certified))
     }
 }
 
-fn mark(path: &str) -> Option<Mark> {
-    let known = std::fs::metadata(path).ok()?;
-    Some((known.ctime(), known.ctime_nsec(), known.len(), known.ino()))
-}
-
-fn certified(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, BuildError> {
+/// What the files of a certificate and its key hold.
+fn certified(files: &[String]) -> Result<CertifiedKey, BuildError> {
+    let [certificate, key] = files else {
+        return Err(BuildError::new("a certificate and its key are two files"));
+    };
     let (chain, key) = file_chain(certificate, key, "")?;
-    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| failed(&error))
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| failed(&error))
 }
 
 /// The certificate of files in PEM.
 pub(crate) fn files(certificate: &str, key: &str) -> Result<Arc<dyn ResolvesServerCert>, BuildError> {
-    Ok(Arc::new(CertificateFiles::new(certificate, key)?))
+    let files = vec![certificate.to_owned(), key.to_owned()];
+    Ok(Arc::new(CertificateFiles(Reread::new(files, certified)?)))
 }
 
 /// A certificate for `localhost` that nobody vouches for, made anew.

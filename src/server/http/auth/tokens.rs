@@ -6,18 +6,10 @@
 use super::same;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use sha2::{Digest as _, Sha256};
-use std::{
-    fs,
-    io::Read as _,
-    os::unix::fs::MetadataExt as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::time::Instant;
+use std::{fs, io::Read as _, sync::Arc};
 use weir_core::http::{Caller, Scope};
+use weir_io::reread::Reread;
 
-/// How often it is asked whether the file has changed.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// The longest file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -26,19 +18,10 @@ struct Token {
     caller: Caller,
 }
 
-/// What tells that a file is another than before.
-type Mark = Option<(i64, i64, u64, u64)>;
-
-struct Held {
-    tokens: Vec<Token>,
-    mark: Mark,
-    looked: Instant,
-}
-
 /// Everyone who has a token.
 pub(crate) struct Tokens {
     fixed: Vec<Token>,
-    file: Option<(String, Mutex<Held>)>,
+    file: Option<Reread<Vec<Token>>>,
 }
 
 impl Tokens {
@@ -48,11 +31,7 @@ impl Tokens {
             parse(line).map_err(|error| format!("http.auth, entry {}: {error}", index + 1))
         });
         let fixed = fixed.collect::<Result<_, _>>()?;
-        let file = file.map(|path| {
-            // The mark comes first: what is written meanwhile is seen at the next look.
-            let held = Held { mark: mark(path), tokens: read(path)?, looked: Instant::now() };
-            Ok::<_, String>((path.to_owned(), Mutex::new(held)))
-        });
+        let file = file.map(|path| Reread::new(vec![path.to_owned()], read));
         Ok(Self { fixed, file: file.transpose()? })
     }
 
@@ -62,42 +41,15 @@ impl Tokens {
         let find =
             |all: &[Token]| all.iter().find(|one| same(&one.hash, &hash)).map(|one| one.caller.clone());
         find(&self.fixed).or_else(|| {
-            let (path, held) = self.file.as_ref()?;
-            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.look(path);
-            find(&held.tokens)
+            let file = self.file.as_ref()?;
+            find(&file.current(read))
         })
     }
 }
 
-impl Held {
-    /// Reads the file again if it has changed; one that is bad changes nothing.
-    fn look(&mut self, path: &str) {
-        if self.looked.elapsed() < LOOK_AFTER {
-            return;
-        }
-        self.looked = Instant::now();
-        let mark = mark(path);
-        if mark == self.mark {
-            return;
-        }
-        self.mark = mark;
-        match read(path) {
-            Ok(tokens) => {
-                tracing::info!("The {} tokens of {path} are in use", tokens.len());
-                self.tokens = tokens;
-            }
-            Err(error) => tracing::error!("The tokens read before stay in use: {error}"),
-        }
-    }
-}
-
-fn mark(path: &str) -> Mark {
-    let known = fs::metadata(path).ok()?;
-    Some((known.ctime(), known.ctime_nsec(), known.len(), known.ino()))
-}
-
-fn read(path: &str) -> Result<Vec<Token>, String> {
+/// The tokens of a file, the only one.
+fn read(paths: &[String]) -> Result<Vec<Token>, String> {
+    let path = &paths.join("");
     let mut text = String::new();
     let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
     let length = read.map_err(|error| format!("the tokens in {path} cannot be read: {error}"))?;
