@@ -2,8 +2,9 @@
 //!
 //! What streams say of themselves goes through `hide` where it comes in, and every log line where it goes out.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{PoisonError, RwLock},
 };
 use weir_config::{
@@ -14,6 +15,9 @@ use weir_core::{field::Field, node::Value, registry::Registry};
 
 /// Those that are known, with how many configs hold each. The longest go first, for another may be a part of it.
 static KNOWN: RwLock<BTreeMap<(std::cmp::Reverse<usize>, String), usize>> = RwLock::new(BTreeMap::new());
+
+/// Values that variables of configs had: one is a secret wherever a secret was made of it.
+static VARIABLES: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// Endings of the names of fields that hold secrets: other configs need not be looked through.
 const ENDINGS: [&str; 4] = ["password", "secret", "key", "root_cas"];
@@ -44,11 +48,25 @@ pub(crate) fn hold_all(node: &Node, sections: &'static [Field], registry: &Regis
     hold_these(secrets(node, Form::Sections(sections), registry))
 }
 
+/// Notes a variable's value that goes into a config, as it is and as `base64decode` makes it.
+pub(crate) fn note_variable(value: &str) {
+    let is_known = || VARIABLES.read().unwrap_or_else(PoisonError::into_inner).contains(value);
+    if value.len() < LONG || is_known() {
+        return;
+    }
+    let decoded = STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let values = [Some(value.to_owned()), decoded].into_iter().flatten().filter(|value| value.len() >= LONG);
+    VARIABLES.write().unwrap_or_else(PoisonError::into_inner).extend(values);
+}
+
 fn hold_these(mut found: Vec<String>) -> Option<Held> {
-    // `Bearer ${TOKEN}` makes a secret of the variable's value too.
-    let parts: Vec<String> =
-        found.iter().flat_map(|secret| secret.split_whitespace()).map(str::to_owned).collect();
-    found.extend(parts.into_iter().filter(|part| part.len() >= LONG));
+    // `Bearer ${TOKEN}` makes a secret of the variable's value too, and so does `Bearer TOKEN` of the token.
+    let words = found.iter().flat_map(|secret| secret.split_whitespace()).filter(|word| word.len() >= LONG);
+    let variables = VARIABLES.read().unwrap_or_else(PoisonError::into_inner);
+    let values = variables.iter().filter(|value| found.iter().any(|secret| secret.contains(*value)));
+    let parts: Vec<String> = words.chain(values.map(String::as_str)).map(str::to_owned).collect();
+    drop(variables);
+    found.extend(parts);
     // In answers and in the log they may be written as JSON, and in URLs with percent signs.
     let escaped: Vec<String> =
         found.iter().map(|secret| serde_json::Value::from(secret.as_str()).to_string()).collect();
@@ -108,6 +126,22 @@ mod tests {
         assert_eq!(hide("at once-hidden!".into()), "at !!!SECRET_SCRUBBED!!!!");
         drop(second);
         assert_eq!(hide("at once-hidden!".into()), "at once-hidden!");
+    }
+
+    #[test]
+    fn the_value_of_a_variable_is_hidden_with_the_secret_that_was_made_of_it() {
+        ["variable-a", "dmFyaWFibGUtYg==", "variable-c"].iter().for_each(|value| note_variable(value));
+        let node = weir_core::yaml::parse("a: 'http://u:pre-variable-a:variable-b@h/variable-c'").unwrap();
+        let held = hold(&node, Form::Sections(&[]), &Registry::new(&[]));
+        let hidden = "!!!SECRET_SCRUBBED!!!";
+        for (text, wanted) in [
+            ("no variable-a here", format!("no {hidden} here")),
+            ("variable-b", hidden.to_owned()),
+            ("variable-c", "variable-c".to_owned()),
+        ] {
+            assert_eq!(hide(text.into()), wanted, "{text}");
+        }
+        drop(held);
     }
 
     fn marked(fields: &[Field], found: &mut Vec<&'static str>) {

@@ -1,7 +1,7 @@
 //! `/streams/{id}/tap`: messages of a stream as they pass.
 
 use super::{Streams, answer, events::server_sent, query::Query, routes::stream};
-use crate::runtime::RunningStream;
+use crate::{runtime::RunningStream, secrets::hide};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -11,7 +11,6 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
-use weir_config::{environment, normalise, sections};
 use weir_control::record;
 use weir_core::http::{Caller, Request, Response};
 use weir_engine::taps::Seen;
@@ -57,29 +56,26 @@ fn mask(value: &mut Value, path: &[&str]) {
 struct Hidden {
     /// Paths of fields, and names of metadata.
     fields: Vec<String>,
-    /// Secrets of the stream's config.
-    secrets: Vec<String>,
 }
 
 impl Hidden {
     /// A message as it is told.
     fn told(&self, at: &str, seen: Seen) -> Value {
         let Seen { content, truncated, metadata, error } = seen;
-        let text = |text: String| normalise::scrub(text, &self.secrets);
         let mut told = json!({ "time": answer::time(record::now()), "at": at });
         match String::from_utf8(content) {
             _ if truncated && !self.fields.is_empty() => told["content"] = MASK.into(),
-            Ok(content) => told["content"] = text(self.masked(content)).into(),
+            Ok(content) => told["content"] = hide(self.masked(content)).into(),
             Err(_) if !self.fields.is_empty() => told["content"] = MASK.into(),
             Err(error) => told["content_base64"] = STANDARD.encode(error.as_bytes()).into(),
         }
         let shown = |(name, value): (String, String)| {
-            let value = if self.fields.contains(&name) { MASK.to_owned() } else { text(value) };
+            let value = if self.fields.contains(&name) { MASK.to_owned() } else { hide(value) };
             (name, Value::from(value))
         };
         told["metadata"] = Value::Object(metadata.into_iter().map(shown).collect());
         if let Some(error) = error {
-            told["error"] = text(error).into();
+            told["error"] = hide(error).into();
         }
         if truncated {
             told["truncated"] = true.into();
@@ -128,8 +124,7 @@ impl Streams {
         })?;
         let fields = query.text("redact").unwrap_or_default();
         let fields = fields.split(',').filter(|field| !field.is_empty()).map(str::to_owned).collect();
-        let hidden =
-            Hidden { fields, secrets: self.secrets(view.desired.as_ref().map_or("", |one| &one.text)) };
+        let hidden = Hidden { fields };
         let (to, pieces) = mpsc::channel::<Bytes>(2);
         tokio::spawn(async move {
             let mut left = limit;
@@ -149,26 +144,19 @@ impl Streams {
         });
         Ok(server_sent(pieces))
     }
-
-    /// The secrets of a stream's config, its variables expanded.
-    fn secrets(&self, text: &str) -> Vec<String> {
-        let expanded = environment::expand(text, &*self.lookup).ok();
-        let node = expanded.and_then(|expanded| weir_core::yaml::parse(&expanded.text).ok());
-        let registry = &self.runtime.engine().registry;
-        let form = normalise::Form::Sections(sections::STREAM_FILE);
-        let found = node.map(|node| normalise::secrets(&node, form, registry));
-        found.into_iter().flatten().filter(|secret| secret.len() >= normalise::SHORTEST).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_config::normalise::Form;
+    use weir_core::registry::Registry;
 
     #[test]
     fn what_is_to_be_hidden_is_not_told() {
-        let hidden =
-            Hidden { fields: vec!["user.name".into(), "key".into()], secrets: vec!["topsecret".into()] };
+        let node = weir_core::yaml::parse("a: 'http://u:topsecret@h/'").unwrap();
+        let _held = crate::secrets::hold(&node, Form::Sections(&[]), &Registry::new(&[]));
+        let hidden = Hidden { fields: vec!["user.name".into(), "key".into()] };
         let seen = |content: &str| Seen {
             content: content.into(),
             truncated: false,
@@ -179,7 +167,7 @@ mod tests {
         assert_eq!(told["content"], r#"{"user":[{"age":1,"name":"***"}],"x":"!!!SECRET_SCRUBBED!!!"}"#);
         assert_eq!(told["metadata"], json!({ "key": "***", "other": "a !!!SECRET_SCRUBBED!!!" }));
         assert_eq!(hidden.told("output", seen("ann"))["content"], "***");
-        let open = Hidden { fields: Vec::new(), secrets: Vec::new() };
+        let open = Hidden { fields: Vec::new() };
         assert_eq!(open.told("output", seen("ann"))["content"], "ann");
         let bytes = Seen { content: vec![0xff], ..seen("") };
         assert_eq!(open.told("output", bytes)["content_base64"], "/w==");

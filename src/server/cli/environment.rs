@@ -1,7 +1,7 @@
 //! The environment variables that configs see: those of the process, overwritten by files (`-e`).
 
 use super::walk::unreadable;
-use crate::resource_files;
+use crate::{resource_files, secrets::note_variable};
 use std::{collections::BTreeMap, fs};
 
 /// Finds a variable's value.
@@ -42,11 +42,13 @@ impl Variables {
         weir_bloblang::set_variables(self.files.clone());
     }
 
-    /// A variable's value.
+    /// A variable's value, for a config.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.files
-            .get(name)
-            .cloned()
-            .or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        let own = || std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let value = self.files.get(name).cloned().or_else(own);
+        if let Some(value) = &value {
+            note_variable(value);
+        }
+        value
     }
 }
