@@ -273,6 +273,31 @@ fn a_killed_stream_of_a_small_file_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn a_killed_join_begins_anew() {
+    let mut server = Server::start();
+    let first = server.write("first.in", "{\"id\":\"x\",\"a\":1}\n");
+    let (second, to) = (server.path("second.in"), server.path("joined.out"));
+    let join = format!(
+        "input:\n  sequence:\n    sharded_join: {{ type: full-outer, id_path: id, iterations: 2 }}\n    inputs:\n\
+         \u{20}     - file: {{ paths: [ {} ] }}\n      - file: {{ paths: [ {} ] }}\n\
+         output:\n  file: {{ path: {} }}\n",
+        first.display(),
+        second.display(),
+        to.display()
+    );
+    server.done("POST", "/streams/join", &join);
+    // Checkpoints are a second apart: a position in the first file would be stored by then.
+    let waits = || server.log().contains("second.in").then_some(());
+    eventually("the second file is waited for", PATIENCE, waits);
+    std::thread::sleep(Duration::from_secs(2));
+    server.kill();
+    server.start_again();
+    server.write("second.in", "{\"id\":\"x\",\"b\":2}\n");
+    eventually("the join ends", PATIENCE, || completed(&server, "join"));
+    assert_eq!(server.read("joined.out"), "{\"a\":1,\"b\":2,\"id\":\"x\"}\n");
+}
+
+#[test]
 fn completed_stays_completed() {
     let mut server = Server::start();
     let from = server.write("in", "one\ntwo\n");

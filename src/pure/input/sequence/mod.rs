@@ -3,10 +3,11 @@
 mod join;
 
 use super::given::Given;
+use crate::log::Log;
 use async_trait::async_trait;
 use join::{Joiner, Merge};
 use serde::Deserialize;
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use weir_bloblang::Message;
 use weir_core::{
@@ -18,6 +19,7 @@ use weir_core::{
     node::Node,
     registry::InputSpec,
     spec::{Body, Example, Status},
+    workshop::{Apart, Workshop},
 };
 
 pub(super) static SPEC: InputSpec = InputSpec {
@@ -25,7 +27,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
     summary: "Reads from several inputs, one after the other.",
     description: "The next input begins when the one before has ended and everything it gave is delivered. With a join, messages \
                   with the same text at `id_path` become one; all others are dropped. What is to be joined is acknowledged \
-                  as soon as it is read, and held in memory: it is lost with the process.",
+                  as soon as it is read, and held in memory: a process that ends before the join does begins it anew.",
     status: Status::Stable,
     body: Body::Fields(&[
         Field::object(
@@ -41,7 +43,13 @@ pub(super) static SPEC: InputSpec = InputSpec {
                 .default("none")
                 .advanced(),
                 Field::string("id_path", "Dot path of the id, a text.").default("''").advanced(),
-                Field::int("iterations", "Accepted for old configs: all ids are joined in one pass.").default("1").advanced(),
+                Field::int(
+                    "iterations",
+                    "In how many passes the inputs are read and joined, each for its share of the ids: more passes need \
+                     less memory.",
+                )
+                .default("1")
+                .advanced(),
                 Field::string(
                     "merge_strategy",
                     "What becomes of a field that two messages have: both values in an array, the new or the old one.",
@@ -64,19 +72,33 @@ pub(super) static SPEC: InputSpec = InputSpec {
             return Err(BuildError::new("requires at least one child input"));
         }
         let joiner = config.sharded_join.joiner().map_err(|error| error.context("invalid sharded join config"))?;
-        let mut inputs = VecDeque::with_capacity(config.inputs.len());
-        for (index, input) in config.inputs.iter().enumerate() {
-            inputs.push_back(context.input(&format!("sequence.inputs.{index}"), input)?);
-        }
         let stops = Stops { soft: context.environment().soft_stop.clone(), hard: context.environment().hard_stop.clone() };
-        Ok(InputComponent::Node(match joiner {
-            None => Box::new(Sequence { inputs, stops }),
-            Some(joiner) => {
-                Box::new(Joined { inputs, joiner, given: Arc::default(), ready: VecDeque::new(), flushed: false, stops })
-            }
-        }))
+        let Some(joiner) = joiner else {
+            let inputs = (0..).zip(&config.inputs).map(|(index, input)| context.input(&child(index), input));
+            let inputs = inputs.collect::<Result<_, _>>()?;
+            return Ok(InputComponent::Node(Box::new(Sequence { inputs, stops })));
+        };
+        let children = Children { nodes: config.inputs, workshop: context.workshop() };
+        Ok(InputComponent::Node(Box::new(Joined {
+            inputs: children.build()?,
+            children: Arc::new(children),
+            joiner,
+            given: Arc::default(),
+            ready: VecDeque::new(),
+            flushed: false,
+            stops,
+            log: Log::new(context),
+        })))
     },
 };
+
+/// Where a child is.
+fn child(index: usize) -> String {
+    format!("sequence.inputs.{index}")
+}
+
+/// How long after a failure the inputs of a further pass are built again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Config {
@@ -113,7 +135,7 @@ impl Join {
             "keep" => Merge::Keep,
             other => return Err(BuildError::new(format!("merge strategy '{other}' was not recognised"))),
         };
-        Ok(Some(Joiner::new(&self.id_path, merge, only_last)))
+        Ok(Some(Joiner::new(&self.id_path, merge, only_last, self.iterations.unsigned_abs())))
     }
 }
 
@@ -158,15 +180,36 @@ impl Input for Sequence {
     }
 }
 
+/// How the inputs of a join are built, anew for each pass.
+struct Children {
+    nodes: Vec<Node>,
+    workshop: Arc<dyn Workshop>,
+}
+
+impl Children {
+    fn build(&self) -> Result<VecDeque<Apart<Box<dyn Input>>>, BuildError> {
+        let inputs = self.nodes.iter().enumerate().map(|(index, node)| {
+            let mut apart = self.workshop.input(&child(index), node)?;
+            // Nothing is delivered before the join is: a further run reads from the begin.
+            apart.view.checkpoints = Arc::default();
+            self.workshop.show(&apart.view);
+            Ok(apart)
+        });
+        inputs.collect()
+    }
+}
+
 /// Inputs whose messages are joined.
 struct Joined {
-    inputs: VecDeque<Box<dyn Input>>,
+    children: Arc<Children>,
+    inputs: VecDeque<Apart<Box<dyn Input>>>,
     joiner: Joiner,
     given: Arc<Given>,
     /// Joined messages that are to be given.
     ready: VecDeque<Message>,
     flushed: bool,
     stops: Stops,
+    log: Log,
 }
 
 /// The origin of joined messages: what they were made of is acknowledged.
@@ -177,10 +220,35 @@ impl Origin for Nowhere {
 }
 
 impl Joined {
-    /// Reads on; false once all inputs have ended.
+    /// Begins the next pass over the inputs; false when there is none.
+    async fn begin_pass(&mut self) -> bool {
+        if self.joiner.is_over() {
+            return false;
+        }
+        let children = Arc::clone(&self.children);
+        // A build may read files.
+        let built = match tokio::task::spawn_blocking(move || children.build()).await {
+            Ok(built) => built.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match built {
+            Ok(inputs) => self.inputs = inputs,
+            Err(error) => {
+                self.log.error(format_args!("Failed to read the inputs anew: {error}"));
+                tokio::select! {
+                    () = self.stops.soft.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads on; false once all is joined.
     async fn read(&mut self) -> bool {
         let last = self.inputs.len() == 1;
-        let Some(current) = self.inputs.front_mut() else { return false };
+        let Some(current) = self.inputs.front_mut() else { return self.begin_pass().await };
+        let current = &mut current.component;
         match current.next().await {
             Next::Frame(frame) => {
                 self.ready
@@ -236,7 +304,7 @@ impl Input for Joined {
     async fn close(&mut self) {
         self.given.close();
         while let Some(input) = self.inputs.front_mut() {
-            input.close().await;
+            input.component.close().await;
             self.inputs.pop_front();
         }
     }
