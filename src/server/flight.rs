@@ -1,8 +1,11 @@
 //! The flight record: what happened to each stream lately, in two files that outlive the process.
 
 use crate::api::event;
+use serde::Deserialize;
 use serde_json::Value;
 use std::{
+    borrow::Cow,
+    collections::HashMap,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -15,8 +18,10 @@ use weir_control::events::{Event, Events, Read};
 const TOGETHER: usize = 1000;
 /// What comes within this is written together.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Bytes of a file, after which another is begun and the one before it goes.
+/// Bytes of the file that is written to, after which the last entries of each stream are put by.
 const LENGTH: u64 = 8 << 20;
+/// The most bytes of those that were put by.
+const PUT_BY: usize = 16 << 20;
 /// Entries that are shown of a stream.
 const SHOWN: usize = 100;
 
@@ -58,10 +63,22 @@ impl Flight {
 
     fn write(&self, events: &[Event]) -> io::Result<()> {
         if fs::metadata(&self.new).is_ok_and(|file| file.len() > LENGTH) {
-            fs::rename(&self.new, &self.old)?;
+            self.put_by()?;
         }
         let lines = events.iter().fold(String::new(), |lines, one| lines + &event(one).to_string() + "\n");
         OpenOptions::new().create(true).append(true).open(&self.new)?.write_all(lines.as_bytes())
+    }
+
+    /// Puts the last entries of each stream by, so that one that is seldom heard of is not crowded out by others.
+    fn put_by(&self) -> io::Result<()> {
+        let mut text = String::new();
+        for file in [&self.old, &self.new] {
+            text += &fs::read_to_string(file).unwrap_or_default();
+        }
+        let part = self.old.with_extension("part");
+        fs::write(&part, latest(&text, PUT_BY))?;
+        fs::rename(&part, &self.old)?;
+        fs::remove_file(&self.new)
     }
 
     /// The last entries of a stream, oldest first; blocks.
@@ -75,7 +92,60 @@ impl Flight {
             found.extend(of_it.filter_map(|line| serde_json::from_str::<Value>(line).ok()));
         }
         found.retain(|entry| entry["stream"] == stream);
+        // A crash while entries were put by leaves some twice.
+        found.sort_by_key(|entry| entry["id"].as_u64());
+        found.dedup_by_key(|entry| entry["id"].as_u64());
         found.drain(..found.len().saturating_sub(SHOWN));
         found
+    }
+}
+
+/// Whose a line is.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+struct Whose<'a> {
+    #[serde(borrow)]
+    stream: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resource: Option<Cow<'a, str>>,
+}
+
+/// The last lines of each stream and resource, as many of each as fit into so many bytes, at most those that are shown.
+fn latest(text: &str, bytes: usize) -> String {
+    let lines: Vec<(&str, Whose<'_>)> =
+        text.lines().filter_map(|line| Some((line, serde_json::from_str(line).ok()?))).collect();
+    let mut each = SHOWN;
+    loop {
+        let (mut seen, mut length) = (HashMap::new(), 0);
+        let mut kept: Vec<&str> = Vec::new();
+        for (line, whose) in lines.iter().rev() {
+            let count: &mut usize = seen.entry(whose).or_default();
+            *count += 1;
+            if *count <= each {
+                length += line.len() + 1;
+                kept.push(line);
+            }
+        }
+        if length <= bytes || each == 0 {
+            return kept.iter().rev().fold(String::with_capacity(length), |text, line| text + line + "\n");
+        }
+        each /= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_seldom_heard_of_is_not_crowded_out() {
+        let line = |id: usize, stream: &str| format!("{{\"id\":{id},\"stream\":\"{stream}\"}}\n");
+        let loud: String = (1..=500).map(|id| line(id, "loud")).collect();
+        let text = format!("{}{loud}cut", line(0, "quiet"));
+        let kept = latest(&text, PUT_BY);
+        assert_eq!(kept.lines().count(), SHOWN + 1);
+        assert!(kept.starts_with(&line(0, "quiet")) && kept.ends_with(&line(500, "loud")));
+        let less = latest(&text, kept.len() / 3);
+        assert!(less.starts_with(&line(0, "quiet")) && less.ends_with(&line(500, "loud")));
+        assert!(less.len() <= kept.len() / 3, "{}", less.len());
     }
 }
