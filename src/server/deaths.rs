@@ -1,11 +1,11 @@
 //! Deaths of the process: whoever was at work is a suspect, and who is one more often than all others is quarantined.
 
 use serde::{Deserialize, Serialize};
-use signal_hook::{consts::SIGABRT, low_level::pipe};
+use signal_hook::{consts::SIGABRT, flag, low_level::pipe};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 use weir_control::{record, service::Service, store::StoreError};
 use weir_engine::marks::{Found, Marks};
@@ -105,6 +105,8 @@ impl Watch {
         file.set_len(0)?;
         // The byte that is written there is all that an abort leaves behind.
         pipe::register(SIGABRT, file)?;
+        // One that comes from outside has to end the process all the same.
+        flag::register_conditional_default(SIGABRT, Arc::new(AtomicBool::new(true)))?;
         Ok(watch)
     }
 
