@@ -19,6 +19,19 @@ const CHUNK: usize = 4 << 10;
 const SEGMENT: usize = 16 << 20;
 /// A damaged tree may make sled spin instead of fail.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// How often it is tried to lock the tree, 10 ms apart: threads of one that was just closed may hold it a moment longer.
+const LOCKING: usize = 200;
+
+fn open_locked(config: &::sled::Config) -> ::sled::Result<::sled::Db> {
+    let is_locked = |error: &::sled::Error| error.to_string().contains("could not acquire lock");
+    for _ in 1..LOCKING {
+        match config.open() {
+            Err(error) if is_locked(&error) => std::thread::sleep(Duration::from_millis(10)),
+            opened => return opened,
+        }
+    }
+    config.open()
+}
 
 /// Sealed records in sled.
 pub struct SledStore {
@@ -67,7 +80,7 @@ impl SledStore {
             .flush_every_ms(None);
         let (sender, receiver) = mpsc::sync_channel(1);
         let opening = std::thread::Builder::new().name("weir-sled-open".into()).spawn(move || {
-            let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+            let opened = catch_unwind(AssertUnwindSafe(|| open_locked(&config)));
             // Nobody listens any more when the open took too long.
             let _sent = sender.send(opened);
         });
