@@ -4,7 +4,7 @@
 
 use crate::{
     record::{self, Key},
-    status::Phase,
+    status::{LastError, Phase},
 };
 use std::{
     collections::VecDeque,
@@ -42,6 +42,8 @@ pub struct Event {
 pub enum What {
     /// It entered a phase, for a reason if that is not a good one.
     Phase(Phase, Option<String>),
+    /// Something went wrong in what runs, and it goes on.
+    Error(LastError),
     /// What is desired was changed, or taken away.
     Changed {
         /// Whether it is gone.
@@ -96,6 +98,7 @@ impl Events {
     pub(crate) fn tell(&self, key: &Key, what: What, generation: Option<u64>, revision: Option<u64>) {
         let what = match what {
             What::Phase(phase, reason) => What::Phase(phase, reason.map(cut)),
+            What::Error(error) => What::Error(LastError { message: cut(error.message), ..error }),
             changed @ What::Changed { .. } => changed,
         };
         let mut kept = self.kept();

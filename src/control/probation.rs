@@ -6,7 +6,7 @@ use crate::{
     record::{self, Desired, Key, Kind, Outcome, Probation},
     runtime::{Counters, Running},
     service::Service,
-    status::Phase,
+    status::{Phase, Status},
     store::committer::{Change, ITSELF, Origin},
     table::{Slot, ask},
     write::WriteOptions,
@@ -37,10 +37,10 @@ struct Trial<'a> {
     counters: Counters,
 }
 
-/// Of a hundred messages, those that had errors or were rejected; none while there are too few to tell.
+/// Of a hundred messages, those that had errors or were rejected, rounded up; none while there are too few to tell.
 fn share(counters: Counters) -> u64 {
     let Counters { received, errors, rejected, .. } = counters;
-    if received < ENOUGH { 0 } else { errors.saturating_add(rejected).saturating_mul(100) / received }
+    if received < ENOUGH { 0 } else { errors.saturating_add(rejected).saturating_mul(100).div_ceil(received) }
 }
 
 /// How a probation ends, once that can be said.
@@ -95,17 +95,24 @@ impl Slot {
         Some((generation, outcome?))
     }
 
-    /// Whether what is desired runs, or ran, as it should.
-    fn is_healthy(&self, key: &Key) -> bool {
-        let Some(desired) = &self.desired else { return false };
-        match self.view(key, false).status.phase {
-            Phase::Running | Phase::RolledBack => {
-                self.failures == 0 && self.live.as_ref().is_some_and(|live| live.run.0 == desired.generation)
-            }
-            Phase::Paused => self.failures == 0 && self.last.is_some(),
-            Phase::Completed => true,
-            _ => false,
-        }
+    /// The generation to go back to should the next one fail: what is desired if it runs, or ran, as it should; else
+    /// the one noted before; else what is on probation and has shown nothing bad so far.
+    fn healthy(&self, key: &Key) -> Option<u64> {
+        let desired = self.desired.as_ref()?;
+        let Status { phase, reason, .. } = self.view(key, false).status;
+        let live = self.live.as_ref().filter(|live| live.run.0 == desired.generation);
+        let share = || share(ask(live.map(|live| &live.running), Running::counters));
+        let runs = self.failures == 0 && live.is_some();
+        let (is_healthy, is_promising) = match phase {
+            Phase::Running => (runs && share() <= TOLERATED, false),
+            Phase::RolledBack => (runs, false),
+            Phase::OnProbation => (false, runs && reason.is_none() && share() <= TOLERATED),
+            Phase::Paused => (self.failures == 0 && self.last.is_some(), false),
+            Phase::Completed => (true, false),
+            _ => (false, false),
+        };
+        let this = |good: bool| good.then_some(desired.generation);
+        this(is_healthy).or(desired.healthy).or(this(is_promising))
     }
 }
 
@@ -153,9 +160,9 @@ impl Service {
         (next.healthy, next.probation, next.rolled_back) = (None, None, None);
         let (key, mut share_before) = (next.key(), 0);
         if let Some(slot) = self.shared.table().slots.get(&key)
-            && let Some(before) = &slot.desired
+            && slot.desired.is_some()
         {
-            next.healthy = if slot.is_healthy(&key) { Some(before.generation) } else { before.healthy };
+            next.healthy = slot.healthy(&key);
             share_before = share(ask(slot.live.as_ref().map(|live| &live.running), Running::counters));
         }
         let within = options.probation.unwrap_or(self.shared.options.probation);
@@ -190,6 +197,11 @@ mod tests {
             (Trial { down: down(), ..up(60) }, failed("output is not connected")),
             (Trial { counters: counted(9, 9, 0), ..up(1) }, None),
             (Trial { counters: counted(10, 5, 0), ..up(1) }, None),
+            (Trial { counters: counted(1000, 500, 0), ..up(1) }, None),
+            (
+                Trial { counters: counted(1000, 501, 0), ..up(1) },
+                failed("of its first 1000 messages 51 % had errors or were rejected, before it 0 %"),
+            ),
             (Trial { counters: counted(10, 4, 2), ..up(1) }, failed(&shares(0))),
             (Trial { counters: counted(10, 4, 2), share_before: 59, ..up(1) }, failed(&shares(59))),
             (Trial { counters: counted(10, 4, 2), share_before: 60, ..up(1) }, None),

@@ -407,7 +407,7 @@ impl Shared {
                 let expect = ask(Some(&running), Running::expect);
                 slot.live = Some(Live { run, token, running, started: begun, expect });
                 slot.ended = slot.early_end(token);
-                (slot.last, slot.failed, slot.invalid) = (None, None, None);
+                (slot.last, slot.failed, slot.invalid, slot.progress) = (None, None, None, None);
                 self.enter(key, slot, Phase::Running);
                 table.promises |= expect.is_some();
                 if resource {

@@ -1,6 +1,9 @@
 //! What the reconciler needs of an engine: to build a spec, to start what was built, and to stop what runs.
 
-use crate::record::{Desired, Key};
+use crate::{
+    record::{Desired, Key},
+    status::LastError,
+};
 use async_trait::async_trait;
 use serde::Serialize;
 use std::{any::Any, collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -38,6 +41,8 @@ pub struct Changes {
     pub connections: u64,
     /// Of checkpoints.
     pub checkpoints: u64,
+    /// Of what goes wrong.
+    pub faults: u64,
 }
 
 /// How a run ended by itself.
@@ -162,6 +167,11 @@ pub trait Running: Any + Send + Sync {
     /// What is counted of it.
     fn counters(&self) -> Counters {
         Counters::default()
+    }
+
+    /// What went wrong in it last, while it went on.
+    fn fault(&self) -> Option<LastError> {
+        None
     }
 
     /// What it promised to keep up.

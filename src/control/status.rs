@@ -1,7 +1,7 @@
 //! Where a stream is: a pure function of what is seen of it.
 
 use crate::{
-    record::{Desired, Key, RolledBack},
+    record::{Desired, Key, Outcome, RolledBack},
     runtime::{Counters, Link},
     store::folder::Condition,
 };
@@ -18,7 +18,7 @@ pub enum Phase {
     Starting,
     /// Running.
     Running,
-    /// Running, but an input or output is not connected.
+    /// Running, but an input or output is not connected, or it failed its probation and there is none to go back to.
     Degraded,
     /// Failed; starts again after a wait.
     BackingOff,
@@ -116,6 +116,8 @@ pub(crate) struct Observed<'a> {
     pub(crate) unbuilt: Option<&'a str>,
     /// The last failure of a run.
     pub(crate) failure: Option<&'a LastError>,
+    /// What went wrong last in what runs.
+    pub(crate) fault: Option<&'a LastError>,
     /// Starts after failures.
     pub(crate) restarts: u32,
     /// When it starts again after a failure.
@@ -136,6 +138,15 @@ impl Observed<'_> {
         self.links.iter().find(|link| !link.connected && !link.over && link.since > 0)
     }
 
+    /// Why what runs failed its probation, if it did and stays.
+    fn flunked(&self) -> Option<&str> {
+        let desired = self.desired.filter(|desired| self.running == Some(desired.generation))?;
+        match desired.probation.as_ref()?.outcome.as_ref()? {
+            Outcome::Failed(reason) => Some(reason),
+            Outcome::Passed => None,
+        }
+    }
+
     fn phase(&self) -> (Phase, u64) {
         let (stage, since) = self.stage;
         if self.desired.is_some_and(|desired| !desired.has_spec()) {
@@ -150,6 +161,7 @@ impl Observed<'_> {
             }
             _ if self.silent.is_some() => (Phase::Stalled, since),
             Some(link) => (Phase::Degraded, link.since.max(since)),
+            None if self.flunked().is_some() => (Phase::Degraded, since),
             None if self.desired.is_some_and(|desired| desired.rolled_back.is_some()) => {
                 (Phase::RolledBack, since)
             }
@@ -181,10 +193,13 @@ impl Observed<'_> {
                     format!("generation {from} failed its probation and {to} was put back: {reason}")
                 },
             ),
-            Phase::Degraded | Phase::OnProbation => self.down().map(|link| match &link.error {
-                Some(error) => format!("{} is not connected: {error}", link.path),
-                None => format!("{} is not connected", link.path),
-            }),
+            Phase::Degraded | Phase::OnProbation => self.down().map_or_else(
+                || self.flunked().map(stays),
+                |link| {
+                    let error = link.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+                    Some(format!("{} is not connected{error}", link.path))
+                },
+            ),
             _ => None,
         }
     }
@@ -211,7 +226,8 @@ impl Observed<'_> {
                     count: link.failures,
                 }
             });
-        of_link.or_else(|| self.failure.cloned())
+        let latest = || self.failure.into_iter().chain(self.fault).max_by_key(|error| error.time);
+        of_link.or_else(|| latest().cloned())
     }
 
     fn conditions(&self) -> Vec<Condition> {
@@ -221,6 +237,9 @@ impl Observed<'_> {
             let why = over.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             let message = format!("{} changed it over the API, its file says otherwise{why}", over.actor);
             all.push(Condition { kind: "Drifted", since: over.at, message });
+        }
+        if let Some(reason) = self.flunked() {
+            all.push(Condition { kind: "ProbationFailed", since: self.stage.1, message: stays(reason) });
         }
         if let Some(rejected) = &desired.rejected {
             let (since, message) = (rejected.at, rejected.error.clone());
@@ -235,10 +254,16 @@ impl Observed<'_> {
     }
 }
 
+/// What is said of a generation that failed its probation and has none to give way to.
+fn stays(reason: &str) -> String {
+    format!("it failed its probation, and no generation before it ran as it should: {reason}")
+}
+
 /// What happens next in a phase in which something has to.
-fn next(phase: Phase, has_spec: bool) -> Option<&'static str> {
+fn next(phase: Phase, is_down: bool, has_spec: bool) -> Option<&'static str> {
     match phase {
-        Phase::Degraded => Some("it goes on trying to connect"),
+        Phase::Degraded if is_down => Some("it goes on trying to connect"),
+        Phase::Degraded => Some("it runs on; a new spec is another try"),
         Phase::BackingOff => Some("it starts again by itself"),
         Phase::OnProbation => Some("it counts as healthy when its probation is over"),
         Phase::RolledBack => Some("it runs as it did before; a new spec is another try"),
@@ -262,7 +287,7 @@ pub(crate) fn judge(seen: &Observed<'_>) -> Status {
         phase,
         since,
         reason: seen.reason(phase),
-        message: next(phase, seen.desired.is_some_and(Desired::has_spec)),
+        message: next(phase, seen.down().is_some(), seen.desired.is_some_and(Desired::has_spec)),
         desired_generation: seen.desired.map_or(0, |desired| desired.generation),
         running_generation: seen.running,
         restarts: seen.restarts,
@@ -278,7 +303,7 @@ pub(crate) fn judge(seen: &Observed<'_>) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Override, Rejected};
+    use crate::record::{Override, Probation, Rejected};
 
     fn link(path: &str, error: Option<&str>) -> Link {
         let (path, error, label) = (path.to_owned(), error.map(str::to_owned), String::new());
@@ -291,6 +316,9 @@ mod tests {
         let rejected = Some(Rejected { error: "(1,1) no".into(), ..Rejected::default() });
         let never = Desired { rejected: rejected.clone(), ..Desired::default() };
         let refused = Desired { rejected, ..spec.clone() };
+        let outcome = Some(Outcome::Failed("no".into()));
+        let flunked =
+            Desired { probation: Some(Probation { outcome, ..Probation::default() }), ..spec.clone() };
         let failure = LastError { time: 1, path: None, message: "it broke".into(), count: 3 };
         let (up, untried, ended) = (
             Link { connected: true, ..link("input", None) },
@@ -357,6 +385,18 @@ mod tests {
                 Some("its file is refused: (1,1) no; what it said before still counts"),
                 true,
             ),
+            (
+                Observed { desired: Some(&flunked), ..runs(Phase::Running, 2) },
+                (Phase::Degraded, 5),
+                Some("it failed its probation, and no generation before it ran as it should: no"),
+                true,
+            ),
+            (
+                Observed { desired: Some(&flunked), ..runs(Phase::Running, 1) },
+                (Phase::Running, 5),
+                None,
+                true,
+            ),
             (seen(Phase::Paused), (Phase::Paused, 5), None, false),
             (seen(Phase::Completed), (Phase::Completed, 5), None, false),
         ];
@@ -380,6 +420,9 @@ mod tests {
         };
         let got = judge(&seen);
         assert_eq!((got.last_error, got.next_retry), (Some(failure.clone()), None));
+        let fault = LastError { time: 2, path: Some("output".into()), message: "no".into(), count: 9 };
+        let seen = Observed { fault: Some(&fault), ..seen };
+        assert_eq!(judge(&seen).last_error, Some(fault.clone()));
         let got = judge(&Observed { links: &down, ..seen }).last_error.unwrap();
         assert_eq!((got.time, got.path.as_deref(), got.count), (7, Some("output"), 2));
     }

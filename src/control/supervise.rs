@@ -1,8 +1,9 @@
 //! Looks at what runs, once a second: connections come and go, and messages stay away, without anybody being told.
 
 use crate::{
+    events::What,
     reconcile::Shared,
-    record::{Key, Kind},
+    record::{self, Key, Kind},
     runtime::Running,
     status::Phase,
     table::{Slot, ask},
@@ -11,6 +12,8 @@ use std::{sync::Arc, time::Duration};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+/// An error of a stream is told so many milliseconds after the one before it.
+const ERROR_AFTER: u64 = 10_000;
 /// Every so many looks, streams that promised nothing are asked for their progress as well.
 const SELDOM: u64 = 30;
 /// Every so many looks, the past is pruned.
@@ -21,13 +24,17 @@ impl Shared {
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut connections = None;
+        let (mut connections, mut faults) = (None, None);
         for look in 0.. {
             tick.tick().await;
             // Read before the look: what changes during it is looked at next time.
-            let now = self.builder.changes().map(|changes| changes.connections);
-            let links = now.is_none() || std::mem::replace(&mut connections, now) != now;
-            self.look_at_runs(look % SELDOM == 0, links);
+            let now = self.builder.changes();
+            let differs = |before: &mut Option<u64>, now: Option<u64>| {
+                now.is_none() || std::mem::replace(before, now) != now
+            };
+            let links = differs(&mut connections, now.map(|now| now.connections));
+            let errors = differs(&mut faults, now.map(|now| now.faults));
+            self.look_at_runs(look % SELDOM == 0, links, errors);
             self.judge_trials().await;
             if look % PRUNED == PRUNED / 60 {
                 self.commits
@@ -38,9 +45,9 @@ impl Shared {
         }
     }
 
-    fn look_at_runs(&self, all: bool, links: bool) {
+    fn look_at_runs(&self, all: bool, links: bool, errors: bool) {
         let mut table = self.table();
-        if !(all || links || table.promises) {
+        if !(all || links || errors || table.promises) {
             return;
         }
         let mut promises = false;
@@ -54,6 +61,9 @@ impl Shared {
             if links {
                 self.look_at_links(key, slot);
             }
+            if errors {
+                self.look_at_errors(key, slot);
+            }
         }
         table.promises = promises;
         for key in &broken {
@@ -62,6 +72,21 @@ impl Shared {
         drop(table);
         if !broken.is_empty() {
             self.work.notify_one();
+        }
+    }
+
+    /// Tells of what went wrong in what runs, not too often.
+    fn look_at_errors(&self, key: &Key, slot: &mut Slot) {
+        let Some(live) = &slot.live else { return };
+        let now = record::now();
+        if now < slot.error_told.saturating_add(ERROR_AFTER) {
+            return;
+        }
+        let Some(error) = ask(Some(&live.running), Running::fault) else { return };
+        if error.time > slot.error_told {
+            slot.error_told = now;
+            let revision = slot.desired.as_ref().map(|desired| desired.revision);
+            self.events.tell(key, What::Error(error), Some(live.run.0), revision);
         }
     }
 

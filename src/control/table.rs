@@ -116,6 +116,8 @@ pub(crate) struct Slot {
     /// The phase that was told last.
     pub(crate) told: Phase,
     pub(crate) since: u64,
+    /// When an error was told last, in milliseconds since 1970.
+    pub(crate) error_told: u64,
     /// Of the last run that is over, in milliseconds.
     pub(crate) uptime: u64,
     /// What is watched of the run, if anything is.
@@ -190,6 +192,7 @@ impl Slot {
         let (live, run) = (self.live.as_ref(), self.live.as_ref().map(|live| &live.running));
         let links = ask(run, |run| if whole { run.links() } else { run.down() });
         let counters = ask(run.or(self.last.as_ref()).filter(|_| whole), Running::counters);
+        let fault = ask(run.or(self.last.as_ref()).filter(|_| whole), Running::fault);
         let uptime = live.map(|live| record::millis(live.started.elapsed()));
         let status = status::judge(&Observed {
             desired: self.desired.as_deref(),
@@ -199,6 +202,7 @@ impl Slot {
             links: &links,
             unbuilt: self.unbuilt(),
             failure: self.last_error.as_ref(),
+            fault: fault.as_ref(),
             restarts: self.restarts,
             next_retry: self.failed.as_ref().and_then(|failed| failed.next_retry),
             uptime: uptime.unwrap_or(self.uptime),

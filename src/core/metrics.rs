@@ -3,11 +3,11 @@
 //! A component's counters are one array of atomics, made when it is built; its timer's histogram is made at the
 //! first sample. What is never touched costs a few dozen bytes.
 
-use crate::{component::Component, view::Gathered};
+use crate::{component::Component, status::now, view::Gathered};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -34,12 +34,37 @@ pub struct Series {
     pub family: &'static Family,
     counts: Box<[AtomicU64]>,
     timer: OnceLock<Box<Histogram>>,
+    fault: OnceLock<Box<Mutex<Fault>>>,
+}
+
+/// What went wrong in a component.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// When it did so last, in milliseconds since 1970.
+    pub time: u64,
+    /// What was said.
+    pub message: String,
+    /// How often in a row.
+    pub count: u64,
+    /// When it was last counted as news.
+    noted: u64,
+}
+
+/// Counts what is new of all faults of this process.
+static FAULTS: AtomicU64 = AtomicU64::new(0);
+/// The same fault again is news after so many milliseconds.
+const NEWS_AFTER: u64 = 10_000;
+
+/// How often something went wrong in another way than before, or went on doing so: while this stays, no component
+/// need be asked.
+pub fn faults() -> u64 {
+    FAULTS.load(Ordering::Acquire)
 }
 
 impl Series {
     fn new(component: Arc<Component>, family: &'static Family) -> Self {
         let counts = family.counters.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { component, family, counts, timer: OnceLock::new() }
+        Self { component, family, counts, timer: OnceLock::new(), fault: OnceLock::new() }
     }
 
     /// What series of one family have counted together, under the first's component; `None` of none.
@@ -68,6 +93,28 @@ impl Series {
     /// Adds a sample to the timer.
     pub fn time(&self, took: Duration) {
         self.timer.get_or_init(Box::default).add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Notes that something went wrong, so many times.
+    pub fn fault(&self, message: &str, count: u64) {
+        let mut fault = self.fault.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner);
+        fault.time = now();
+        if fault.message == message && fault.count > 0 {
+            fault.count += count;
+        } else {
+            message.clone_into(&mut fault.message);
+            (fault.count, fault.noted) = (count, 0);
+        }
+        if fault.time >= fault.noted + NEWS_AFTER {
+            fault.noted = fault.time;
+            FAULTS.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// What went wrong last, if anything did.
+    pub fn last_fault(&self) -> Option<Fault> {
+        let fault = self.fault.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(fault.clone())
     }
 
     /// A counter's value.

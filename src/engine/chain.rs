@@ -124,16 +124,19 @@ impl Step {
         messages: impl IntoIterator<Item = &'a Message>,
     ) {
         let (Some(series), Some(began)) = (&self.series, began) else { return };
-        let (mut sent, mut failed) = (0, 0);
+        let (mut sent, mut failed, mut last) = (0, 0, None);
         for message in messages {
             sent += 1;
-            failed +=
-                u64::from(message.error().is_some_and(|error| self.component.path.ends_with(&error.path)));
+            if let Some(error) = message.error().filter(|error| self.component.path.ends_with(&error.path)) {
+                failed += 1;
+                last = Some(error);
+            }
         }
         series.add(counter::SENT, sent);
         series.add(counter::BATCH_SENT, batches as u64);
-        if failed > 0 {
+        if let Some(error) = last {
             series.add(counter::ERROR, failed);
+            series.fault(&error.text, failed);
         }
         series.time(began.elapsed());
     }

@@ -109,6 +109,7 @@ impl LeafInput {
                 let name = &self.connection.component.name;
                 self.log().error(format_args!("Failed to connect to {name}: {reason}"));
                 self.series.add(counter::FAILED, 1);
+                self.series.fault(&reason.to_string(), 1);
                 self.connection.down(Some(reason.to_string()));
                 tokio::time::sleep(wait).await;
             }
@@ -130,6 +131,7 @@ impl LeafInput {
             Err(Error::BackOff(wait, _)) => tokio::time::sleep(wait).await,
             Err(reason) => {
                 self.log().error(format_args!("Failed to read message: {reason}"));
+                self.series.fault(&reason.to_string(), 1);
                 tokio::time::sleep(self.backoff.wait()).await;
             }
         }

@@ -162,6 +162,7 @@ impl Leaf {
             };
             self.log().error(format_args!("Failed to connect to {name}: {reason}"));
             self.series.add(counter::FAILED, 1);
+            self.series.fault(&reason.to_string(), 1);
             self.connection.down(Some(reason.to_string()));
             let wait = if let Error::BackOff(wait, _) = reason { wait } else { backoff.wait() };
             tokio::select! {
@@ -204,6 +205,7 @@ impl Leaf {
                 }
                 Err(reason) => {
                     self.series.add(counter::ERROR, 1);
+                    self.series.fault(&reason.error.to_string(), 1);
                     let name = &self.connection.component.name;
                     self.log().error(format_args!("Failed to send message to {name}: {}", reason.error));
                     return frame.settle(Err(reason));

@@ -21,11 +21,12 @@ use weir_config::{
 use weir_control::{
     record::{Desired, Key, Kind as RecordKind, Owner},
     runtime::{BuildFailure, Builder, Changes, Counters, Ended, Expect, Link, Prepared, Running, Start},
+    status::LastError,
 };
 use weir_core::{
     checkpoint::{self, Checkpoint},
     kind::Kind,
-    metrics::Metrics,
+    metrics::{self, Metrics},
     status::{self, Connection},
     view::Uses,
 };
@@ -160,7 +161,11 @@ impl Builder for Runtime {
     }
 
     fn changes(&self) -> Option<Changes> {
-        Some(Changes { connections: status::changes(), checkpoints: checkpoint::changes() })
+        Some(Changes {
+            connections: status::changes(),
+            checkpoints: checkpoint::changes(),
+            faults: metrics::faults(),
+        })
     }
 }
 
@@ -331,6 +336,18 @@ impl Running for RunningStream {
             }
         }
         counters
+    }
+
+    fn fault(&self) -> Option<LastError> {
+        let all = self.view().metrics.all();
+        let faults = all.iter().filter_map(|series| Some((series.last_fault()?, &series.component.path)));
+        let (fault, path) = faults.max_by_key(|(fault, _)| fault.time)?;
+        Some(LastError {
+            time: fault.time,
+            path: Some(path.strip_prefix("root.").unwrap_or(path).to_owned()),
+            message: secrets::hide(fault.message),
+            count: u32::try_from(fault.count).unwrap_or(u32::MAX),
+        })
     }
 
     fn take_checkpoints(&self) -> Vec<(String, Arc<str>)> {

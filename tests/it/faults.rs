@@ -2,7 +2,9 @@
 //!
 //! The program is this test binary, started again with the server's arguments in its environment.
 
-use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually, idle_stream, numbered_lines, slow_copy};
+use crate::harness::{
+    ENDLESS, PATIENCE, Server, Setup, eventually, idle_stream, numbered_lines, signal, slow_copy,
+};
 use std::process::{Command, exit};
 use weir_core::{
     error::Error,
@@ -204,4 +206,50 @@ fn a_stream_that_the_process_died_of_twice_is_quarantined_until_it_is_resumed() 
     assert_eq!(server.status("bad")["phase"], "Quarantined");
     assert_eq!(server.post("/streams/bad/resume?wait=none", "").status, 202);
     assert!(server.ends_within(PATIENCE), "it runs, and aborts");
+}
+
+#[test]
+fn what_goes_wrong_in_a_stream_that_runs_on_is_told_with_its_place() {
+    let mut server = Server::start();
+    let counting = "generate: { mapping: root = counter(), interval: 10ms }";
+    let throws = "mapping: 'root = throw(\"no luck\")'";
+    server.done("POST", "/streams/unlucky", &stream(counting, throws, "drop: {}"));
+    let nowhere = "http_client: { url: 'http://127.0.0.1:1/', retries: 0 }";
+    server.done("POST", "/streams/nowhere", &stream(counting, "noop: {}", nowhere));
+    server.done(
+        "POST",
+        "/streams/blind",
+        &stream("file: { paths: [ /nowhere/at/all ] }", "noop: {}", "drop: {}"),
+    );
+    let wanted = [
+        ("unlucky", "pipeline.processors.0", "no luck"),
+        ("nowhere", "output", "127.0.0.1:1"),
+        ("blind", "input", "/nowhere/at/all"),
+    ];
+    for (id, path, said) in wanted {
+        eventually(&format!("{id} says what is wrong"), PATIENCE, || {
+            let error = server.get(&format!("/streams/{id}/status")).json()["last_error"].clone();
+            let message = error["message"].as_str()?;
+            assert!(error["path"] == path && message.contains(said), "{error}");
+            (error["count"].as_u64()? > 1).then_some(())
+        });
+        let is_it = |entry: &serde_json::Value| {
+            let reason = entry["reason"].as_str().unwrap_or_default();
+            entry["type"] == "error"
+                && entry["stream"] == id
+                && entry["path"] == path
+                && reason.contains(said)
+        };
+        eventually(&format!("an event of {id}"), PATIENCE, || {
+            let events = server.get("/events?follow=false").json();
+            events.as_array()?.iter().any(is_it).then_some(())
+        });
+        eventually(&format!("an entry of {id}"), PATIENCE, || {
+            let status = server.get(&format!("/streams/{id}/status?record=true")).json();
+            status["record"].as_array()?.iter().any(is_it).then_some(())
+        });
+    }
+    // An abort that was asked for from outside ends the process like any other.
+    signal(server.pid(), "ABRT");
+    assert!(server.ends_within(PATIENCE), "it ends");
 }

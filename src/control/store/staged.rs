@@ -283,22 +283,29 @@ fn outlived(before: &Desired, next: &Desired, retention: Retention) -> impl Iter
     gone.map(move |generation| Op::Delete(keys::history(&key, generation)))
 }
 
-/// The record that lets a healthy generation follow one that failed. Over a file's stream it is an override.
+/// The record that lets a healthy generation follow one that failed. Over a file's stream it is an override, unless it is
+/// what the file says, and one that ends by itself goes on to do so.
 fn put_back(failed: Desired, healthy: Desired, reason: String, made: Option<Made>) -> Desired {
     let (from, to, other) = (failed.generation, healthy.generation, record::Other::new());
-    let overridden = matches!(failed.owner, Owner::File { .. }).then(|| Override {
-        actor: ITSELF.into(),
-        at: record::now(),
-        reason: Some(format!("generation {from} failed its probation: {reason}")),
-        base: failed.overridden.as_ref().map_or(Some(from), |over| over.base),
-        ..Override::default()
-    });
+    let overridden = match (healthy.overridden, failed.overridden) {
+        _ if failed.owner == Owner::Api => None,
+        (own @ Some(_), _) => own,
+        (None, Some(over)) if over.base == Some(to) => None,
+        (None, over) => Some(Override {
+            actor: ITSELF.into(),
+            at: record::now(),
+            reason: Some(format!("generation {from} failed its probation: {reason}")),
+            base: over.as_ref().map_or(Some(from), |over| over.base),
+            expires_at: over.and_then(|over| over.expires_at),
+            ..Override::default()
+        }),
+    };
     Desired {
         text: healthy.text,
         format: healthy.format,
         chilled: healthy.chilled,
         fingerprint: healthy.fingerprint,
-        overridden: overridden.or(failed.overridden),
+        overridden,
         run: Run { number: failed.run.number + 1, ..failed.run },
         completed: None,
         generation: from + 1,
@@ -341,4 +348,35 @@ fn describe(key: &Key, before: Option<&Desired>, after: Option<&Desired>) -> Cha
         _ => Verb::Update,
     };
     Changed { kind: key.kind, id: key.id.to_string(), action, before, after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_back_over_a_file_is_an_override_that_ends_when_its_own_or_the_failed_one_did() {
+        let over = |base, expires_at| Some(Override { base: Some(base), expires_at, ..Override::default() });
+        let file = Owner::File { path: "a.yaml".into(), hash: String::new() };
+        let seen = |owner: &Owner, healthy: Option<Override>, failed: Option<Override>| {
+            let one = |generation, overridden| Desired {
+                generation,
+                overridden,
+                owner: owner.clone(),
+                ..Desired::default()
+            };
+            let next = put_back(one(3, failed), one(2, healthy), "no".into(), None);
+            next.overridden.map(|over| (over.base, over.expires_at))
+        };
+        let table = [
+            (seen(&Owner::Api, None, None), None),
+            (seen(&file, None, None), Some((Some(3), None))),
+            (seen(&file, None, over(2, Some(9))), None),
+            (seen(&file, None, over(1, Some(9))), Some((Some(1), Some(9)))),
+            (seen(&file, over(1, Some(5)), over(1, Some(9))), Some((Some(1), Some(5)))),
+        ];
+        for (row, (got, wanted)) in table.iter().enumerate() {
+            assert_eq!(got, wanted, "row {row}");
+        }
+    }
 }

@@ -56,7 +56,9 @@ async fn without_a_sync_there_is_no_checkpoint() {
 #[tokio::test(start_paused = true)]
 async fn runs_are_asked_when_there_is_news_and_until_it_is_written() {
     let (world, commits, _service) = fresh().await;
-    let news = |checkpoints| *world.changes.lock().unwrap() = Some(Changes { connections: 0, checkpoints });
+    let news = |checkpoints| {
+        *world.changes.lock().unwrap() = Some(Changes { connections: 0, checkpoints, faults: 0 })
+    };
     news(0);
     tokio::time::sleep(Duration::from_secs(3)).await;
     put(&world, "a", "10");

@@ -9,7 +9,7 @@ fn tried() -> WriteOptions {
 fn told(service: &Service, revision: u64) -> Vec<Phase> {
     let phase = |event: Event| match event.what {
         What::Phase(phase, _) => Some(phase),
-        What::Changed { .. } => None,
+        What::Changed { .. } | What::Error(_) => None,
     };
     service.events().since(Some(revision - 1)).into_iter().filter_map(phase).collect()
 }
@@ -115,6 +115,41 @@ async fn a_probation_goes_on_after_a_crash_and_one_without_a_healthy_generation_
         (phase(&again, "a"), again.desired(&Key::stream("a")).unwrap().text.as_str()),
         (Phase::RolledBack, "one")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_with_none_to_go_back_to_stays_and_is_no_good_to_go_back_to() {
+    let (world, service) = fresh().await;
+    let key = Key::stream("a");
+    *world.counters.lock().unwrap() = Counters { received: 10, errors: 9, ..Counters::default() };
+    service.create(spec("a", "one"), &tried()).await.unwrap();
+    wait(2).await;
+    let now = status(&service, "a");
+    let reason = now.reason.as_deref().unwrap_or_default();
+    assert_eq!((now.phase, now.conditions[0].kind), (Phase::Degraded, "ProbationFailed"));
+    assert!(reason.starts_with("it failed its probation") && reason.contains("90 %"), "{reason}");
+    assert_eq!(told(&service, 1).last(), Some(&Phase::Degraded));
+    *world.counters.lock().unwrap() = Counters::default();
+    service.replace(spec("a", "two"), &asked()).await.unwrap();
+    wait(1).await;
+    assert_eq!((phase(&service, "a"), service.desired(&key).unwrap().healthy), (Phase::Running, None));
+    // Whoever runs and fails most of its messages is no better without a probation.
+    *world.counters.lock().unwrap() = Counters { received: 10, errors: 9, ..Counters::default() };
+    service.replace(spec("a", "three"), &asked()).await.unwrap();
+    assert_eq!(service.desired(&key).unwrap().healthy, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_gives_way_to_one_that_was_on_probation_without_a_fault() {
+    let (world, service) = fresh().await;
+    let key = Key::stream("a");
+    service.create(spec("a", "one"), &tried()).await.unwrap();
+    wait(1).await;
+    service.replace(spec("a", "two"), &tried()).await.unwrap();
+    world.end(&key, Ended::Failed("no".into()));
+    wait(2).await;
+    let desired = service.desired(&key).unwrap();
+    assert_eq!((phase(&service, "a"), desired.text.as_str()), (Phase::RolledBack, "one"));
 }
 
 #[tokio::test(start_paused = true)]

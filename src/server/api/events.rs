@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 use weir_control::{
     events::{Event, Events, Read, What},
     record::Kind,
@@ -36,6 +36,14 @@ pub(crate) fn event(event: &Event) -> Value {
             }
             "phase"
         }
+        What::Error(error) => {
+            told["reason"] = error.message.as_str().into();
+            told["count"] = error.count.into();
+            if let Some(path) = &error.path {
+                told["path"] = path.as_str().into();
+            }
+            "error"
+        }
         What::Changed { deleted: false } => "changed",
         What::Changed { deleted: true } => "deleted",
     }
@@ -48,8 +56,13 @@ pub(crate) fn event(event: &Event) -> Value {
     told
 }
 
+/// What a client is told whose events are not all kept.
+const GONE: &str = ": some events between are gone\n\n";
+
 /// Tells a client what comes after an event, until it goes away, is too slow, or the server ends.
 async fn follow(events: Arc<Events>, mut at: u64, to: mpsc::Sender<Bytes>) {
+    // Room for the last word to one that is too slow.
+    let Ok(last) = to.clone().reserve_owned().await else { return };
     loop {
         let piece = match events.after(at, EVENTS) {
             Read::Next(next) => {
@@ -68,17 +81,16 @@ async fn follow(events: Arc<Events>, mut at: u64, to: mpsc::Sender<Bytes>) {
                 }
                 ": nothing new\n\n".into()
             }
-            Read::Missed => {
-                // Whoever reads on hears where it lost the thread; whoever does not has four pieces too many already.
-                let _sent = to.try_send(": too slow, some events are gone\n\n".into());
-                return;
-            }
+            Read::Missed => break,
             Read::Over => return,
         };
-        if to.send_timeout(piece.into(), PATIENCE).await.is_err() {
-            return;
+        match to.send_timeout(piece.into(), PATIENCE).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => break,
+            Err(SendTimeoutError::Closed(_)) => return,
         }
     }
+    last.send(": too slow, what follows is gone; ask again with Last-Event-ID\n\n".into());
 }
 
 /// An answer of server-sent events.
@@ -104,7 +116,8 @@ impl Streams {
             let id = id.to_str().ok().and_then(|id| id.parse::<u64>().ok());
             id.ok_or_else(|| answer::refusal(StatusCode::BAD_REQUEST, "Last-Event-ID is no id of an event"))
         });
-        let at = match (resumed.transpose()?, since) {
+        let resumed = resumed.transpose()?;
+        let at = match (resumed, since) {
             // What is not kept any more is left out, rather than to refuse a client that was away for long.
             (Some(id), _) => id.min(events.newest()).max(events.before_oldest()),
             (None, Some(_)) => {
@@ -112,7 +125,11 @@ impl Streams {
             }
             (None, None) => events.newest(),
         };
-        let (to, pieces) = mpsc::channel(PIECES);
+        let (to, pieces) = mpsc::channel(PIECES + 1);
+        if resumed.is_some_and(|id| id < at) {
+            // There is room.
+            let _sent = to.try_send(GONE.into());
+        }
         tokio::spawn(follow(events, at, to));
         Ok(server_sent(pieces))
     }

@@ -26,17 +26,24 @@ fn unreadable(error: &StoreError) -> Response {
     answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }
 
-/// How a generation came and what became of it; the newest one is the first of its history.
-fn entry(past: &Desired, newest: bool) -> Value {
+/// Of generations, the newest first, the one after each.
+fn afters(all: &[Arc<Desired>]) -> impl Iterator<Item = Option<&Desired>> {
+    std::iter::once(None).chain(all.iter().map(|one| Some(&**one)))
+}
+
+/// How a generation came and what became of it, which the one after it tells.
+fn entry(past: &Desired, after: Option<&Desired>) -> Value {
     let failed = match past.probation.as_ref().and_then(|probation| probation.outcome.as_ref()) {
         Some(Outcome::Failed(reason)) => Some(reason),
         _ => None,
     };
-    let outcome = match (past.deleted.is_some() || !past.is_present(), newest) {
+    let gave_way =
+        |after: &Desired| after.rolled_back.as_ref().is_some_and(|back| back.from == past.generation);
+    let outcome = match (past.deleted.is_some() || !past.is_present(), after) {
         (true, _) => "deleted",
-        (false, true) => "running",
-        (false, false) if failed.is_some() => "rolled_back",
-        (false, false) => "superseded",
+        (false, None) => "running",
+        (false, Some(after)) if gave_way(after) => "rolled_back",
+        (false, Some(_)) => "superseded",
     };
     let made = past.made.clone().unwrap_or_default();
     let time = if made.time > 0 { made.time } else { past.updated_at };
@@ -107,9 +114,9 @@ impl Streams {
         let query = Query::only(request, &["before", "limit"])?;
         let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
         let all = self.kept(id).await?;
-        let entries = all.iter().enumerate().map(|(index, past)| (past, index == 0));
+        let entries = all.iter().zip(afters(&all));
         let entries = entries.filter(|(past, _)| past.made_in() < before).take(limit);
-        let entries: Vec<Value> = entries.map(|(past, newest)| entry(past, newest)).collect();
+        let entries: Vec<Value> = entries.map(|(past, after)| entry(past, after)).collect();
         Ok(answer::json(StatusCode::OK, &entries.into()))
     }
 
@@ -121,12 +128,12 @@ impl Streams {
         whole: bool,
     ) -> Result<Response, Response> {
         let all = self.kept(id).await?;
-        let (newest, past) = all
+        let (past, after) = all
             .iter()
-            .enumerate()
-            .find_map(|(index, past)| (past.generation == generation).then_some((index == 0, past)))
+            .zip(afters(&all))
+            .find(|(past, _)| past.generation == generation)
             .ok_or_else(|| answer::missing(&format!("generation {generation} of stream '{id}'")))?;
-        let mut told = entry(past, newest);
+        let mut told = entry(past, after);
         let (text, config) = if whole {
             (past.text.clone(), config(&past.text))
         } else {
