@@ -1,5 +1,6 @@
 //! The old field `codec` of inputs that read a stream of bytes, which stands for a scanner.
 
+use crate::avro::{self, Style};
 use bytes::Bytes;
 use std::sync::Arc;
 use weir_bloblang::{Message, Metadata, Object, Value};
@@ -52,9 +53,24 @@ pub(crate) fn choose(
     let alone = codec.strip_suffix("/multipart");
     let batches = Batches { multipart: alone.is_some(), begun: Vec::new() };
     let codec = alone.unwrap_or(codec);
+    if let Some(style) = avro_style(codec)? {
+        return Ok((Arc::new(avro::Files(style)), batches));
+    }
     let scanner = context.scanner(field, &parse(codec, max_buffer)?)?;
     let safe = codec.rsplit('/').next().is_some_and(|last| last.starts_with(SAFE));
     Ok((Arc::new(Recast { scanner, safe }), batches))
+}
+
+/// How `avro-ocf` is to show data, if that is the codec.
+fn avro_style(codec: &str) -> Result<Option<Style>, BuildError> {
+    match codec.strip_prefix("avro-ocf") {
+        Some("" | ":marshaler=goavro") => Ok(Some(Style::Plain)),
+        Some(":marshaler=json") => Ok(Some(Style::Typed)),
+        Some(_) if !codec.contains('/') => {
+            Err(BuildError::new("avro-ocf codec requires a non-empty marshaler: goavro or json"))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The codec whose broken rows become messages.

@@ -1,5 +1,6 @@
 //! Components on files, sockets and HTTP. They know the engine only as the context they are built in.
 
+mod avro;
 mod buffer;
 pub mod cache;
 mod codec;
