@@ -174,7 +174,7 @@ def main():
     n = int(sys.argv[sys.argv.index("--streams") + 1]) if "--streams" in sys.argv else 10000
     folder = tempfile.mkdtemp(prefix="control.")
     wanted = streams(n)
-    server = Server(binary, folder)
+    server = Server(binary, folder, metrics="prometheus")
     try:
         server.until(lambda: server.call("GET", "/ping"))
         server.call("POST", "/streams", wanted)

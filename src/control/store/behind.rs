@@ -4,10 +4,16 @@ use super::{Batch, Records, Store, StoreError};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Writes waiting; more make the writer wait.
 const WAITING: usize = 8;
+/// What comes within this is written together, unless somebody reads: each write to the tree is a sync of the disk.
+const GATHERED: Duration = Duration::from_millis(20);
+/// Batches that are written at once.
+const TOGETHER: usize = 4096;
 
 type Read = Box<dyn FnOnce(Result<&dyn Store, StoreError>) + Send>;
 
@@ -70,8 +76,8 @@ fn serve(
     fail: &SyncSender<StoreError>,
 ) -> Result<(), StoreError> {
     while let Ok(first) = work.recv() {
-        let (mut batches, mut next) = (Vec::new(), Some(first));
-        let mut read = None;
+        let until = Instant::now() + GATHERED;
+        let (mut batches, mut next, mut read) = (Vec::new(), Some(first), None);
         while let Some(one) = next {
             match one {
                 Work::Apply(more) => batches.extend(more),
@@ -80,7 +86,10 @@ fn serve(
                     break;
                 }
             }
-            next = work.try_recv().ok();
+            if batches.len() >= TOGETHER {
+                break;
+            }
+            next = work.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
         }
         let written = if batches.is_empty() { Ok(()) } else { store.apply(batches) };
         if let Err(error) = &written {
