@@ -68,7 +68,7 @@ fn perform(cli: Cli, further: &[Table]) -> Result<ExitCode, String> {
     match cli.command {
         Command::Run(args) => run::run(&global, &args, registry(&args.extra.templates)?),
         Command::Streams(args) => streams::run(&global, &args, registry(&args.extra.templates)?),
-        Command::Ctl(args) => ctl::ctl(args),
+        Command::Ctl(args) => ctl::ctl(args, global.chilled),
         Command::Lint(args) => {
             let variables = Variables::read(&global.env_file)?;
             let registry = registry(&args.extra.templates)?;

@@ -1,7 +1,7 @@
 //! Ids for shells that complete: asked of the server. One that does not answer at once has none.
 
 use super::{
-    client::{Client, Failure},
+    client::{Client, Failure, Reach},
     set,
 };
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
@@ -32,7 +32,13 @@ fn given(flag: &str) -> Option<String> {
 
 fn candidates(resources: bool) -> Vec<CompletionCandidate> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let client = Client::of(given("--server"), given("--token"));
+    let client = Client::of(Reach {
+        server: given("--server"),
+        token: given("--token"),
+        ca_file: given("--ca-file"),
+        cert_file: given("--cert-file"),
+        key_file: given("--key-file"),
+    });
     let (Ok(runtime), Ok(client)) = (runtime, client) else { return Vec::new() };
     let asked = runtime.block_on(async { timeout(QUICK, ids(&client, resources)).await });
     let found = asked.ok().and_then(Result::ok).unwrap_or_default();

@@ -1,17 +1,20 @@
 //! `weir ctl`: what the API offers, at the terminal and for scripts.
 
 mod client;
+mod files;
 mod ids;
+mod phase;
 mod print;
 mod set;
 
-use clap::{Args, Subcommand, ValueEnum};
-use client::{Client, Failure};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use client::{Client, Failure, Reach};
 use http::Method;
 use print::Printer;
 use serde_json::Value;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::time::Instant;
+use weir_control::record::Key;
 
 /// How often a stream is looked at that is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -19,12 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Arguments of `ctl`.
 #[derive(Debug, Args)]
 pub(crate) struct CtlArgs {
-    /// The server [default: `$WEIR_SERVER`, or `http://127.0.0.1:4195`].
-    #[arg(long, global = true, value_name = "URL")]
-    server: Option<String>,
-    /// A token for the server [default: `$WEIR_TOKEN`, which other users of the machine do not see].
-    #[arg(long, global = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     /// How answers are shown.
     #[arg(short, long, global = true, value_enum, default_value_t = Form::Table)]
     output: Form,
@@ -46,12 +45,43 @@ enum Form {
 /// Files that stand for a set of streams.
 #[derive(Debug, Args)]
 struct Files {
-    /// Stream files, folders of them, or globs; ids are made of their paths as `weir streams` does. May be repeated.
+    /// Stream files, files of resources, folders of them, globs, or folders of `export`; ids are made of their paths as
+    /// `weir streams` does, and %20 in them is a space. May be repeated.
     #[arg(short, long = "file", value_name = "FILE|DIR", required = true)]
     files: Vec<String>,
-    /// They are all streams there shall be: the others are removed, and all is one commit.
+    /// They are all streams there shall be: the others are removed, and all is one commit. Resources stay.
     #[arg(long)]
     prune: bool,
+}
+
+/// What every change takes.
+#[derive(Debug, Default, Args)]
+struct Write {
+    /// A remark that is kept with the change.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Changes streams of files too where the server is strict about them; after so long, the file counts again.
+    #[arg(long = "override", value_name = "DURATION", requires = "reason")]
+    within: Option<String>,
+    /// Why they are changed.
+    #[arg(long, value_name = "TEXT", requires = "within")]
+    reason: Option<String>,
+}
+
+impl Write {
+    fn query(self) -> Vec<(&'static str, String)> {
+        given([("note", self.note), ("override", self.within), ("reason", self.reason)])
+    }
+}
+
+/// Streams, and how they are changed.
+#[derive(Debug, Args)]
+struct Named {
+    /// The streams.
+    #[arg(required = true, add = ids::streams())]
+    ids: Vec<String>,
+    #[command(flatten)]
+    write: Write,
 }
 
 /// What to do.
@@ -82,9 +112,8 @@ enum Verb {
         /// Rolls a change back that does not run well for so long.
         #[arg(long, value_name = "DURATION")]
         probation: Option<String>,
-        /// A remark that is kept with the change.
-        #[arg(long)]
-        note: Option<String>,
+        #[command(flatten)]
+        write: Write,
     },
     /// Shows how the server's streams differ from files; exits with 4 if they do.
     Diff {
@@ -108,29 +137,13 @@ enum Verb {
         time: Option<String>,
     },
     /// Removes streams.
-    Delete {
-        /// The streams.
-        #[arg(required = true, add = ids::streams())]
-        ids: Vec<String>,
-    },
+    Delete(Named),
     /// Stops streams; they keep their positions.
-    Pause {
-        /// The streams.
-        #[arg(required = true, add = ids::streams())]
-        ids: Vec<String>,
-    },
+    Pause(Named),
     /// Lets paused streams run on.
-    Resume {
-        /// The streams.
-        #[arg(required = true, add = ids::streams())]
-        ids: Vec<String>,
-    },
+    Resume(Named),
     /// Builds streams anew and runs them again.
-    Restart {
-        /// The streams.
-        #[arg(required = true, add = ids::streams())]
-        ids: Vec<String>,
-    },
+    Restart(Named),
     /// Lists the generations of a stream.
     History {
         /// The stream.
@@ -145,15 +158,16 @@ enum Verb {
         /// The generation; without one, the last that was healthy.
         #[arg(long, value_name = "GENERATION")]
         to: Option<u64>,
+        /// Rolls it back in turn if it does not run well for so long.
+        #[arg(long, value_name = "DURATION")]
+        probation: Option<String>,
+        #[command(flatten)]
+        write: Write,
     },
     /// Lists streams of files that the API has changed.
     Drift,
     /// Makes streams what their files say again.
-    Revert {
-        /// The streams.
-        #[arg(required = true, add = ids::streams())]
-        ids: Vec<String>,
-    },
+    Revert(Named),
     /// Prints what happened; one JSON object a line.
     Events {
         /// Goes on with what happens.
@@ -181,19 +195,21 @@ enum Verb {
         #[arg(long, value_name = "FIELDS")]
         redact: Option<String>,
     },
-    /// Waits until a stream is in a phase; exits with 3 if it does not come.
+    /// Waits until a stream is in a phase; exits with 3 if it does not come in time, with 1 if it cannot come.
     Wait {
         /// The stream.
         #[arg(add = ids::streams())]
         id: String,
         /// The phase, such as running or completed.
-        #[arg(long = "for", value_name = "PHASE", default_value = "running")]
+        #[arg(long = "for", value_name = "PHASE", default_value = "running", ignore_case = true,
+            value_parser = PossibleValuesParser::new(phase::names()))]
         phase: String,
         /// How long to wait.
         #[arg(long, value_name = "DURATION", default_value = "60s")]
         timeout: String,
     },
-    /// Writes all streams and resources into a folder, a file each.
+    /// Writes all streams and resources into a folder, a file each; files that it wrote before of what is gone are
+    /// removed.
     Export {
         /// The folder; it is made if need be.
         folder: PathBuf,
@@ -211,14 +227,14 @@ enum Outcome {
 }
 
 /// Does what is asked for.
-pub(super) fn ctl(args: CtlArgs) -> Result<ExitCode, String> {
+pub(super) fn ctl(args: CtlArgs, chilled: bool) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("threads cannot be started: {error}"))?;
-    let client = Client::of(args.server, args.token)?;
+    let client = Client::of(args.reach)?;
     let printer = Printer::new(args.output);
     let ended = runtime.block_on(async {
         tokio::select! {
-            done = perform(args.verb, &client, &printer) => done,
+            done = perform(args.verb, chilled, &client, &printer) => done,
             signal = crate::serve::signal() => signal.map(|_| Outcome::Done).map_err(Failure::Refused),
         }
     });
@@ -228,55 +244,71 @@ pub(super) fn ctl(args: CtlArgs) -> Result<ExitCode, String> {
             Failure::Unreachable(text) => (Outcome::Unreachable, text),
             Failure::TimedOut(text) => (Outcome::TimedOut, text),
         };
-        eprintln!("{text}");
+        printer.complain(&text);
         outcome
     });
+    printer.clear();
     Ok(ExitCode::from(outcome as u8))
 }
 
-async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outcome, Failure> {
+async fn perform(verb: Verb, chilled: bool, client: &Client, printer: &Printer) -> Result<Outcome, Failure> {
+    let chilled = || chilled.then(|| ("chilled", "true".to_owned()));
     match verb {
         Verb::Get { kind, id } => get(client, printer, &kind, id.as_deref()).await,
         Verb::Status { id } => {
             let told = client.get(&["streams", &id, "status"], &[]).await?.json()?;
-            printer.one(&told)
+            printer.status(&id, &told)
         }
-        Verb::Apply { files, dry_run, probation, note } => {
-            let options = set::Options { prune: files.prune, dry_run, probation, note };
+        Verb::Apply { files, dry_run, probation, write } => {
+            let query = [write.query(), given([("probation", probation)])].concat();
+            let query = query.into_iter().chain(chilled()).collect();
+            let options = set::Options { prune: files.prune, dry_run, query };
             set::apply(client, printer, &files.files, &options).await
         }
         Verb::Diff { files } => {
-            let options = set::Options { prune: files.prune, dry_run: true, ..set::Options::default() };
+            let query = chilled().into_iter().collect();
+            let options = set::Options { prune: files.prune, dry_run: true, query };
             set::apply(client, printer, &files.files, &options).await
         }
         Verb::Plan { id: Some(id), files, sample, time } => {
-            let query = [("sample", sample.map(|count| count.to_string())), ("for", time)];
-            set::trial(client, printer, &id, &files, &given(query)).await
+            let query = given([("sample", sample.map(|count| count.to_string())), ("for", time)]);
+            let query: Vec<_> = query.into_iter().chain(chilled()).collect();
+            set::trial(client, printer, &id, &files, &query).await
         }
         Verb::Plan { id: None, files, .. } => {
-            let options = set::Options { prune: true, dry_run: true, ..set::Options::default() };
+            let query = chilled().into_iter().collect();
+            let options = set::Options { prune: true, dry_run: true, query };
             match set::apply(client, printer, &files, &options).await? {
                 Outcome::Differs => Ok(Outcome::Done),
                 other => Ok(other),
             }
         }
-        Verb::Delete { ids } => each(client, printer, &ids, Method::DELETE, None, "removed").await,
-        Verb::Pause { ids } => each(client, printer, &ids, Method::POST, Some("pause"), "paused").await,
-        Verb::Resume { ids } => each(client, printer, &ids, Method::POST, Some("resume"), "resumed").await,
-        Verb::Restart { ids } => {
-            each(client, printer, &ids, Method::POST, Some("restart"), "restarted").await
+        Verb::Delete(Named { ids, write }) => {
+            each(client, printer, &ids, None, &write.query(), "removed").await
         }
-        Verb::Revert { ids } => {
-            each(client, printer, &ids, Method::POST, Some("revert"), "what its file says").await
+        Verb::Pause(Named { ids, write }) => {
+            each(client, printer, &ids, Some("pause"), &write.query(), "paused").await
+        }
+        Verb::Resume(Named { ids, write }) => {
+            each(client, printer, &ids, Some("resume"), &write.query(), "resumed").await
+        }
+        Verb::Restart(Named { ids, write }) => {
+            each(client, printer, &ids, Some("restart"), &write.query(), "restarted").await
+        }
+        Verb::Revert(Named { ids, write }) => {
+            each(client, printer, &ids, Some("revert"), &write.query(), "what its file says").await
         }
         Verb::History { id } => {
             let told = client.get(&["streams", &id, "history"], &[]).await?.json()?;
-            printer.list(&told, &["generation", "revision", "time", "actor", "verb", "outcome", "note"])
+            printer.list(
+                &told,
+                &["generation", "revision", "time", "actor", "verb", "outcome", "reason", "note"],
+            )
         }
-        Verb::Rollback { id, to } => {
-            let query: Vec<_> = to.map(|to| ("to", to.to_string())).into_iter().collect();
-            let told = client.send(Method::POST, &["streams", &id, "rollback"], &query, None).await?;
-            printer.done(&told, &format!("stream {id} is rolled back"))
+        Verb::Rollback { id, to, probation, write } => {
+            let to = to.map(|to| to.to_string());
+            let query = [write.query(), given([("to", to), ("probation", probation)])].concat();
+            each(client, printer, &[id], Some("rollback"), &query, "rolled back").await
         }
         Verb::Drift => {
             let told = client.all(&["drift"], |entry| set::name("stream", entry)).await?;
@@ -288,7 +320,11 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
         Verb::Events { follow, since } => {
             let mut query = vec![("follow", follow.to_string())];
             query.extend(since.map(|since| ("since", since.to_string())));
-            client.stream(&["events"], &query, printer).await
+            if follow {
+                client.follow(&["events"], &query, printer).await
+            } else {
+                client.stream(&["events"], &query, printer).await
+            }
         }
         Verb::Tap { id, at, limit, time, redact } => {
             let query = [
@@ -300,7 +336,7 @@ async fn perform(verb: Verb, client: &Client, printer: &Printer) -> Result<Outco
             client.stream(&["streams", &id, "tap"], &given(query), printer).await
         }
         Verb::Wait { id, phase, timeout } => wait(client, printer, &id, &phase, &timeout).await,
-        Verb::Export { folder } => set::export(client, &folder).await,
+        Verb::Export { folder } => set::export(client, printer, &folder).await,
     }
 }
 
@@ -344,17 +380,19 @@ async fn each(
     client: &Client,
     printer: &Printer,
     ids: &[String],
-    method: Method,
     verb: Option<&str>,
+    query: &[(&str, String)],
     done: &str,
 ) -> Result<Outcome, Failure> {
     let mut worst = Outcome::Done;
-    for id in ids {
+    let method = if verb.is_some() { Method::POST } else { Method::DELETE };
+    for (index, id) in ids.iter().enumerate() {
+        printer.progress(&format!("stream {id}, {} of {}", index + 1, ids.len()));
         let path: Vec<&str> = ["streams", id].into_iter().chain(verb).collect();
-        match client.send(method.clone(), &path, &[], None).await {
-            Ok(told) => drop(printer.done(&told, &format!("stream {id} is {done}"))?),
+        match client.send(method.clone(), &path, query, None).await {
+            Ok(told) => drop(printer.done(&told, &Key::stream(id.as_str()), done)?),
             Err(Failure::Refused(text)) => {
-                eprintln!("stream {id}: {text}");
+                printer.complain(&format!("stream {id}: {text}"));
                 worst = Outcome::Refused;
             }
             Err(other) => return Err(other),
@@ -379,10 +417,15 @@ async fn wait(
         if now.eq_ignore_ascii_case(phase) {
             return printer.said(&told, &format!("stream {id} is {now}"));
         }
+        let reason = told.get("reason").and_then(Value::as_str).unwrap_or("no reason is known");
+        if phase::is_final(now) {
+            return Err(Failure::Refused(format!("stream {id} is {now}, and will not be {phase}: {reason}")));
+        }
         if Instant::now() >= end {
-            let reason = told.get("reason").and_then(Value::as_str).unwrap_or("no reason is known");
             return Err(Failure::TimedOut(format!("stream {id} is {now} after {timeout}: {reason}")));
         }
+        let left = end.saturating_duration_since(Instant::now()).as_secs();
+        printer.progress(&format!("stream {id} is {now}, {left}s left"));
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -1,21 +1,21 @@
-//! Sets of streams as files: applied, compared, written out.
+//! Sets of streams and resources as files: applied, compared, written out.
 
 use super::{
     Outcome,
-    client::{Client, Failure},
-    given,
+    client::{Answer, Client, Failure},
+    files::{self, Members},
     print::Printer,
 };
-use crate::files::{Sources, first_of_each, read};
 use http::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
-use weir_config::{
-    Node,
-    tokens::{self, Tokens},
-    write::to_yaml,
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    io::{Error, ErrorKind},
+    path::Path,
 };
-use weir_core::yaml;
+use weir_control::record::{Key, Kind};
 
 /// How a set is applied.
 #[derive(Debug, Default)]
@@ -24,113 +24,79 @@ pub(super) struct Options {
     pub(super) prune: bool,
     /// Whether nothing is changed, only told.
     pub(super) dry_run: bool,
-    /// How long a change must run well.
-    pub(super) probation: Option<String>,
-    /// A remark.
-    pub(super) note: Option<String>,
+    /// What the server is told with each change.
+    pub(super) query: Vec<(&'static str, String)>,
 }
 
-impl Options {
-    fn query(&self) -> Vec<(&'static str, String)> {
-        let dry_run = self.dry_run.then(|| "true".to_owned());
-        given([("dry_run", dry_run), ("probation", self.probation.clone()), ("note", self.note.clone())])
-    }
-}
-
-/// The streams of files, by id.
-fn streams(paths: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let found = Sources::new(paths).map_err(Failure::Refused)?.find();
-    if let Some((path, complaint)) = found.complaints.first_key_value() {
-        return Err(Failure::Refused(format!("{}: {complaint}", path.display())));
-    }
-    if let Some(folder) = found.missing().next() {
-        return Err(Failure::Refused(format!("{} has no stream files", folder.display())));
-    }
-    let (files, doubles) = first_of_each(found.files);
-    if let Some((double, first)) = doubles.first() {
-        let text = format!("{} and {} are both stream {}", first.display(), double.path.display(), double.id);
-        return Err(Failure::Refused(text));
-    }
-    let text = |path: &Path| {
-        let text = read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-        text.map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
-    };
-    files.into_iter().map(|file| Ok((file.id, text(&file.path)?))).collect()
-}
-
-/// All in one text; each keeps its own lines where these say the same below its id.
-fn whole(streams: &BTreeMap<String, String>) -> Result<String, Failure> {
-    let mut whole = String::new();
-    for (id, text) in streams {
-        let faulty = |error: weir_core::yaml::YamlError| Failure::Refused(format!("stream {id}: {error}"));
-        let alone = tokens::parse(text).map_err(faulty)?;
-        let key = to_yaml(&Node::string(id.as_str()));
-        let lines = text.lines().map(|line| if line.is_empty() { line.into() } else { format!("  {line}") });
-        let below = format!("{}:\n{}\n", key.trim_end(), lines.collect::<Vec<_>>().join("\n"));
-        let same = tokens::parse(&below).is_ok_and(|node| node.get(id) == Some(&alone));
-        if same {
-            whole.push_str(&below);
-        } else {
-            let mut words = Tokens::avoiding(&[text]);
-            let member = yaml::parse(&words.hide(text)).map_err(faulty)?;
-            whole.push_str(&words.show(&to_yaml(&Node::map(vec![(Node::string(id.as_str()), member)]))));
-        }
-    }
-    Ok(whole)
-}
-
-/// Makes streams what files say, or tells what that would change.
+/// Makes streams and resources what files say, or tells what that would change.
 pub(super) async fn apply(
     client: &Client,
     printer: &Printer,
     paths: &[String],
     options: &Options,
 ) -> Result<Outcome, Failure> {
-    let streams = streams(paths)?;
-    if options.prune {
-        let answer =
-            client.send(Method::POST, &["streams"], &options.query(), Some(whole(&streams)?)).await?;
-        if options.dry_run {
-            return differences(printer, &answer.json()?);
-        }
-        return printer.done(&answer, &format!("the {} streams are all there are", streams.len()));
-    }
-    let before = client.get(&["streams"], &[]).await?.json()?;
+    let members = files::members(paths)?;
+    let mut query = options.query.clone();
+    query.extend(options.dry_run.then(|| ("dry_run", "true".into())));
+    let known = all(client).await?;
     let newest = client.get(&["revisions"], &[("limit", "1".into())]).await?.json()?;
     let mut revision = Some(newest[0]["revision"].as_u64().unwrap_or_default());
     let (mut plans, mut unchanged, mut worst) = (Vec::new(), 0, Outcome::Done);
-    for (id, text) in streams {
-        let known = before.get(&id);
-        let method = if known.is_some() { Method::PUT } else { Method::POST };
-        let answer = match client.send(method, &["streams", &id], &options.query(), Some(text)).await {
-            Ok(answer) => answer,
-            // The others are applied all the same.
-            Err(Failure::Refused(reason)) => {
-                eprintln!("stream {id}: {reason}");
-                worst = Outcome::Refused;
-                continue;
+    let mut planned = |answer: &Answer| -> Result<(), Failure> {
+        let plan = answer.json()?;
+        unchanged += plan["unchanged"].as_u64().unwrap_or_default();
+        plans.extend(plan["changes"].as_array().cloned().unwrap_or_default());
+        Ok(())
+    };
+    for (index, (key, text)) in members.iter().enumerate() {
+        if options.prune && key.kind == Kind::Stream {
+            continue;
+        }
+        printer.progress(&format!("{key}, {} of {}", index + 1, members.len()));
+        let exists = known.contains(key);
+        let answer = if exists && stored(client, key).await?.trim_end() == text.trim_end() {
+            // Sent again, a stream that has ended would run again.
+            Answer::unchanged(revision)
+        } else {
+            let method = if exists && key.kind == Kind::Stream { Method::PUT } else { Method::POST };
+            match client.send(method, &path(key), &query, Some(text.clone())).await {
+                Ok(answer) => answer,
+                // The others are applied all the same.
+                Err(Failure::Refused(reason)) => {
+                    printer.complain(&format!("{} {}: {reason}", key.kind.name(), key.id));
+                    worst = Outcome::Refused;
+                    continue;
+                }
+                Err(other) => return Err(other),
             }
-            Err(other) => return Err(other),
         };
         if options.dry_run {
-            let plan = answer.json()?;
-            unchanged += plan["unchanged"].as_u64().unwrap_or_default();
-            plans.extend(plan["changes"].as_array().cloned().unwrap_or_default());
+            planned(&answer)?;
             continue;
         }
         // What changed nothing is no revision.
         let same = std::mem::replace(&mut revision, answer.revision) == answer.revision;
-        let done = if known.is_none() {
-            "created"
-        } else if same {
-            "unchanged"
-        } else {
-            "changed"
+        let done = match (exists, same) {
+            (false, _) => "created",
+            (true, true) => "unchanged",
+            (true, false) => "changed",
         };
-        printer.done(&answer, &format!("stream {id} is {done}"))?;
+        printer.done(&answer, key, done)?;
+    }
+    if options.prune {
+        printer.progress("all streams at once");
+        let answer = client.send(Method::POST, &["streams"], &query, Some(files::whole(&members)?)).await?;
+        if options.dry_run {
+            planned(&answer)?;
+        } else {
+            let count = members.keys().filter(|key| key.kind == Kind::Stream).count();
+            let told = json!({ "streams": count, "revision": answer.revision });
+            printer.said(&told, &format!("the {count} streams are all there are"))?;
+        }
     }
     if options.dry_run {
-        let told = differences(printer, &json!({ "changes": plans, "unchanged": unchanged }))?;
+        let plan = json!({ "revision": revision, "changes": plans, "unchanged": unchanged });
+        let told = differences(printer, &plan)?;
         return Ok(if worst == Outcome::Done { told } else { worst });
     }
     Ok(worst)
@@ -164,11 +130,12 @@ pub(super) async fn trial(
     paths: &[String],
     query: &[(&str, String)],
 ) -> Result<Outcome, Failure> {
-    let mut all = streams(paths)?;
+    let mut all = files::members(paths)?;
+    all.retain(|key, _| key.kind == Kind::Stream);
     let only = (all.len() == 1).then(|| all.pop_first()).flatten();
-    let text = all.remove(id).or(only.map(|(_, text)| text));
+    let text = all.remove(&Key::stream(id)).or(only.map(|(_, text)| text));
     let text = text.ok_or_else(|| Failure::Refused(format!("no file is stream {id}")))?;
-    let body = whole(&BTreeMap::from([("spec".to_owned(), text)]))?;
+    let body = files::whole(&Members::from([(Key::stream("spec"), text)]))?;
     let plan = client.send(Method::POST, &["streams", id, "plan"], query, Some(body)).await?.json()?;
     let changes = plan["changes"].as_array().map_or(&[][..], Vec::as_slice);
     printer.plan(&plan, &format!("{}{}", told(changes, &plan["unchanged"]), data(&plan["data"])))
@@ -210,81 +177,61 @@ pub(super) async fn resources(client: &Client) -> Result<Value, Failure> {
     client.all(&["resources"], |entry| name(entry["type"].as_str().unwrap_or_default(), entry)).await
 }
 
-/// A file's name for an id: what might lead elsewhere is written as a percent sign and two digits.
-fn file_name(id: &str) -> String {
-    let mut name = String::new();
-    for (index, byte) in id.bytes().enumerate() {
-        let plain =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && index > 0);
-        if plain {
-            name.push(byte.into());
-        } else {
-            let _written = write!(name, "%{byte:02X}");
-        }
-    }
-    name
+/// All there is.
+async fn all(client: &Client) -> Result<BTreeSet<Key>, Failure> {
+    let streams = client.get(&["streams"], &[]).await?.json()?;
+    let streams = streams.as_object().into_iter().flatten().map(|(id, _)| Key::stream(id.as_str()));
+    let resources = resources(client).await?;
+    let resources = resources.as_array().into_iter().flatten();
+    let key = |one: &Value| Some(Key::new(Kind::parse(one["type"].as_str()?)?, one["id"].as_str()?));
+    Ok(streams.chain(resources.filter_map(key)).collect())
 }
 
-/// Writes all streams and resources into a folder: `streams/ID.yaml` and `resources/TYPE-ID.yaml`.
-pub(super) async fn export(client: &Client, folder: &Path) -> Result<Outcome, Failure> {
-    let failed =
-        |path: &Path, error: &std::io::Error| Failure::Refused(format!("{}: {error}", path.display()));
-    let place = |name: &str| {
-        let place = folder.join(name);
-        fs::create_dir_all(&place).map(|()| place.clone()).map_err(|error| failed(&place, &error))
+fn path(key: &Key) -> Vec<&str> {
+    match key.kind {
+        Kind::Stream => vec!["streams", &key.id],
+        kind => vec!["resources", kind.name(), &key.id],
+    }
+}
+
+/// The text of what is there.
+async fn stored(client: &Client, key: &Key) -> Result<String, Failure> {
+    let told = match key.kind {
+        Kind::Stream => stream(client, &key.id).await?,
+        _ => client.get(&path(key), &[]).await?.json()?,
     };
-    let write = |path: &Path, text: &str| fs::write(path, text).map_err(|error| failed(path, &error));
-    let (streams, resources) = (place("streams")?, place("resources")?);
-    let all = client.get(&["streams"], &[]).await?.json()?;
-    let mut count = 0;
-    for id in all.as_object().into_iter().flatten().map(|(id, _)| id) {
-        let text = stream(client, id).await?;
-        write(&streams.join(format!("{}.yaml", file_name(id))), text["text"].as_str().unwrap_or_default())?;
-        count += 1;
-    }
-    let all = self::resources(client).await?;
-    for one in all.as_array().into_iter().flatten() {
-        let (kind, id) = (one["type"].as_str().unwrap_or_default(), one["id"].as_str().unwrap_or_default());
-        let text = client.get(&["resources", kind, id], &[]).await?.json()?;
-        let path = resources.join(format!("{kind}-{}.yaml", file_name(id)));
-        write(&path, &resource(kind, id, text["text"].as_str().unwrap_or_default())?)?;
-        count += 1;
-    }
-    println!("{count} files are in {}", folder.display());
-    Ok(Outcome::Done)
+    Ok(told["text"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A resource's config as a file for `-r`.
-fn resource(kind: &str, id: &str, text: &str) -> Result<String, Failure> {
-    let mut words = Tokens::avoiding(&[text]);
-    let node = yaml::parse(&words.hide(text));
-    let node = node.map_err(|error| Failure::Refused(format!("resource {kind}/{id}: {error}")))?;
-    let label = (Node::string("label"), Node::string(id));
-    let members = node.as_map().unwrap_or_default().iter().filter(|(key, _)| key.as_str() != Some("label"));
-    let one = Node::map(std::iter::once(label).chain(members.cloned()).collect());
-    let section = format!("{kind}_resources");
-    Ok(words.show(&to_yaml(&Node::map(vec![(Node::string(section), Node::list(vec![one]))]))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_become_names_of_files_that_lead_nowhere() {
-        let table = [("a", "a"), ("a_b-1.x", "a_b-1.x"), ("..", "%2E."), ("a/b", "a%2Fb"), ("é", "%C3%A9")];
-        for (id, name) in table {
-            assert_eq!(file_name(id), name);
+/// Writes all streams and resources into a folder, and removes what an earlier export wrote of those that are gone.
+pub(super) async fn export(client: &Client, printer: &Printer, folder: &Path) -> Result<Outcome, Failure> {
+    let failed = |path: &Path, error: &Error| Failure::Refused(format!("{}: {error}", path.display()));
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        let place = path.parent().map_or(Ok(()), fs::create_dir_all);
+        place.and_then(|()| fs::write(&path, text)).map_err(|error| failed(&path, &error))
+    };
+    let known = all(client).await?;
+    let mut written = BTreeSet::new();
+    for (index, key) in known.iter().enumerate() {
+        printer.progress(&format!("{key}, {} of {}", index + 1, known.len()));
+        let (name, text) = files::exported(key, stored(client, key).await?)?;
+        write(&name, &text)?;
+        written.insert(name);
+    }
+    let before = fs::read_to_string(folder.join(files::LIST)).unwrap_or_default();
+    for stale in before.lines().filter(|name| files::is_exported(name) && !written.contains(*name)) {
+        let path = folder.join(stale);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&path, &error)),
+            _ => {}
         }
     }
-
-    #[test]
-    fn comments_and_variables_stay_as_they_are_written() {
-        let set = [("1", "# why\ninput: { x: ${PORT:1} }\n\n"), ("b", "--- \ninput: { z: ${Z} }")];
-        let set = set.map(|(id, text)| (id.to_owned(), text.to_owned())).into();
-        let wanted = "\"1\":\n  # why\n  input: { x: ${PORT:1} }\n\nb:\n  input:\n    z: ${Z}\n";
-        assert_eq!(whole(&set).unwrap(), wanted);
-        let file = resource("cache", "c", "memory: { default_ttl: ${TTL} }").unwrap();
-        assert_eq!(file, "cache_resources:\n  - label: c\n    memory:\n      default_ttl: ${TTL}\n");
-    }
+    let list: Vec<&str> = written.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
+    write(files::LIST, &list.concat())?;
+    let (count, place) = (written.len(), folder.display());
+    printer.said(
+        &json!({ "files": written, "folder": place.to_string() }),
+        &format!("{count} files are in {place}"),
+    )
 }
