@@ -46,10 +46,10 @@ pub(crate) fn choose(
     codec: Option<&str>,
     max_buffer: i64,
     field: &str,
-    scanner: Node,
+    scanner: &Node,
     context: &mut dyn BuildContext,
 ) -> Result<(Arc<dyn Scanner>, Batches), BuildError> {
-    let Some(codec) = codec else { return Ok((context.scanner(field, &scanner)?, Batches::default())) };
+    let Some(codec) = codec else { return Ok((context.scanner(field, scanner)?, Batches::default())) };
     let alone = codec.strip_suffix("/multipart");
     let batches = Batches { multipart: alone.is_some(), begun: Vec::new() };
     let codec = alone.unwrap_or(codec);

@@ -159,19 +159,17 @@ pub fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Opened, StoreError> {
     }
     let found = journal::recover(&journals)?;
     check_records(path, &found.records)?;
-    match obstacle {
-        Some(error) => Ok(read_only(path, lock, found, &error)),
-        None => {
-            let error = match reconcile(path, disk, found) {
-                Ok(opened) => return Ok(Opened { lock, ..opened }),
-                // The disk filled up or failed since the probe: the last set still runs.
-                Err(StoreError::Full(reason)) => io::Error::new(io::ErrorKind::StorageFull, reason),
-                Err(StoreError::Failed(reason)) => io::Error::other(reason),
-                Err(error) => return Err(error),
-            };
-            Ok(read_only(path, lock, journal::recover(&journals)?, &error))
-        }
+    if let Some(error) = obstacle {
+        return Ok(read_only(path, lock, found, &error));
     }
+    let error = match reconcile(path, disk, found) {
+        Ok(opened) => return Ok(Opened { lock, ..opened }),
+        // The disk filled up or failed since the probe: the last set still runs.
+        Err(StoreError::Full(reason)) => io::Error::new(io::ErrorKind::StorageFull, reason),
+        Err(StoreError::Failed(reason)) => io::Error::other(reason),
+        Err(error) => return Err(error),
+    };
+    Ok(read_only(path, lock, journal::recover(&journals)?, &error))
 }
 
 fn read_only(path: &Path, lock: Option<File>, found: Recovered, error: &io::Error) -> Opened {
@@ -282,8 +280,8 @@ fn reconcile(path: &Path, disk: &Arc<dyn Disk>, found: Recovered) -> Result<Open
         conditions
             .push(Condition::new("StoreDamaged", format!("the journal was damaged ({damage}); {from}")));
     }
-    let last = found.last.filter(|_| !anew);
-    let journal = Journal::open(&path.join("journal"), Arc::clone(disk), last, &records)?;
+    let goes_on = found.last.filter(|_| !anew);
+    let journal = Journal::open(&path.join("journal"), Arc::clone(disk), goes_on, &records)?;
     if let Some(tree) = sled.as_mut().filter(|_| !ops.is_empty())
         && let Err(error) = tree.apply(vec![Batch { commit: 0, ops }])
     {

@@ -57,7 +57,7 @@ async fn without_a_sync_there_is_no_checkpoint() {
 async fn runs_are_asked_when_there_is_news_and_until_it_is_written() {
     let (world, commits, _service) = fresh().await;
     let news = |checkpoints| {
-        *world.changes.lock().unwrap() = Some(Changes { connections: 0, checkpoints, faults: 0 })
+        *world.changes.lock().unwrap() = Some(Changes { connections: 0, checkpoints, faults: 0 });
     };
     news(0);
     tokio::time::sleep(Duration::from_secs(3)).await;

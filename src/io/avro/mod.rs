@@ -7,7 +7,6 @@ mod datum;
 use bytes::{Buf as _, Bytes, BytesMut};
 pub(crate) use datum::Style;
 use datum::{Input, Schema};
-use std::sync::Arc;
 use weir_bloblang::{Message, Value, compression::Algorithm};
 use weir_core::{
     error::Error,
@@ -35,7 +34,7 @@ impl Scanner for Files {
 struct File {
     style: Style,
     buffer: BytesMut,
-    header: Option<Arc<Header>>,
+    header: Option<Header>,
 }
 
 struct Header {
@@ -138,14 +137,12 @@ fn message(value: &Value) -> Result<Message, Error> {
 impl Scan for File {
     fn feed(&mut self, piece: Bytes, out: &mut Vec<Message>) -> Result<(), Error> {
         self.buffer.extend_from_slice(&piece);
-        let header = match &self.header {
-            Some(header) => Arc::clone(header),
-            None => {
-                let Some((header, length)) = header(&self.buffer, self.style)? else { return Ok(()) };
-                self.buffer.advance(length);
-                Arc::clone(self.header.insert(Arc::new(header)))
-            }
-        };
+        if self.header.is_none() {
+            let Some((header, length)) = header(&self.buffer, self.style)? else { return Ok(()) };
+            self.buffer.advance(length);
+            self.header = Some(header);
+        }
+        let Some(header) = &self.header else { return Ok(()) };
         while !self.buffer.is_empty() && header.block(&mut self.buffer, out)? {}
         Ok(())
     }
@@ -170,7 +167,7 @@ mod tests {
             bytes.push((rest & 0x7f) as u8 | 0x80);
             rest >>= 7;
         }
-        bytes.push(rest as u8);
+        bytes.push((rest & 0x7f) as u8);
         bytes
     }
 

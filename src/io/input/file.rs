@@ -51,7 +51,7 @@ pub(super) static SPEC: InputSpec = Spec {
         let config: Config = node.read()?;
         let (codec, field) = (config.codec.as_deref(), "file.scanner");
         let (scanner, batches) =
-            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
+            codec_scanner::choose(codec, config.max_buffer, field, &config.scanner, context)?;
         let ledger = Ledger::new(context.checkpoint(), config.delete_on_finish);
         Ok(InputComponent::Reader(Box::new(FileInput {
             waiting: expand(&config.paths)?,

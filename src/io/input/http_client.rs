@@ -66,7 +66,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             client = client.without_timeout();
             let StreamConfig { codec, max_buffer, scanner: node, .. } = config.stream;
             let field = "http_client.stream.scanner";
-            let (chosen, with) = codec_scanner::choose(codec.as_deref(), max_buffer, field, node, context)?;
+            let (chosen, with) = codec_scanner::choose(codec.as_deref(), max_buffer, field, &node, context)?;
             (scanner, batches) = (Some(chosen), with);
         }
         Ok(InputComponent::Reader(Box::new(HttpClient {

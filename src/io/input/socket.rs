@@ -46,7 +46,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         let config: Config = node.read()?;
         let (codec, field) = (config.codec.as_deref(), "socket.scanner");
         let (scanner, batches) =
-            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
+            codec_scanner::choose(codec, config.max_buffer, field, &config.scanner, context)?;
         Ok(InputComponent::Reader(Box::new(Socket {
             target: Target::new(config.network, config.address, &config.tls)?,
             opening: config.open_message_mapping,

@@ -93,7 +93,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         let config: Config = node.read()?;
         let (codec, field) = (config.codec.as_deref(), "socket_server.scanner");
         let (scanner, batches) =
-            codec_scanner::choose(codec, config.max_buffer, field, config.scanner.clone(), context)?;
+            codec_scanner::choose(codec, config.max_buffer, field, &config.scanner, context)?;
         // A cache that is not there keeps the input from listening, not the stream from starting.
         let cache = config
             .address_cache

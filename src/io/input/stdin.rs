@@ -43,7 +43,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
         let config: Config = node.read()?;
         let (codec, field) = (config.codec.as_deref(), "stdin.scanner");
         let (scanner, batches) =
-            codec_scanner::choose(codec, config.max_buffer, field, config.scanner, context)?;
+            codec_scanner::choose(codec, config.max_buffer, field, &config.scanner, context)?;
         let replays = config.auto_replay_nacks;
         Ok(InputComponent::Reader(Box::new(Stdin {
             batches,
