@@ -40,7 +40,7 @@ pub struct Submission {
     pub chilled: bool,
     /// Of its canonical form, see `record::fingerprint`: equal ones are equal specs.
     pub fingerprint: String,
-    /// What is wrong with it, when it is accepted nevertheless.
+    /// What is wrong with it, when it is accepted nevertheless, or only planned.
     pub lints: Vec<String>,
     /// Builds it; without one the builder does, from the text.
     pub build: Option<BuildOnce>,
@@ -114,8 +114,18 @@ pub struct PlannedChange {
     pub after: Option<String>,
     /// What is wrong with it, though it is accepted.
     pub lints: Vec<String>,
-    /// Why it cannot be built, so that the write would be refused.
+    /// Why the write would be refused.
     pub error: Option<String>,
+}
+
+impl PlannedChange {
+    /// Notes the lints of its text, for which a write is refused unless it is chilled.
+    fn note(&mut self, lints: Vec<String>, chilled: bool) {
+        if !chilled && !lints.is_empty() && self.error.is_none() {
+            self.error = Some("it has lint errors: mend them, or take them with chilled=true".into());
+        }
+        self.lints = lints;
+    }
 }
 
 /// A write that changed nothing.
@@ -168,7 +178,7 @@ fn names(keys: &[Key]) -> String {
 pub(crate) struct Planned {
     pub(crate) change: Change,
     pub(crate) prepared: Option<Box<dyn Prepared>>,
-    /// Why it cannot be built: only in a plan.
+    /// Why it would be refused: only in a plan.
     pub(crate) failure: Option<BuildFailure>,
 }
 
@@ -274,14 +284,14 @@ impl Service {
             current.as_ref().filter(|current| current.is_present()).map_or(0, |c| c.generation),
         )?;
         let (key, generation) = (submission.key.clone(), current.as_ref().map(|current| current.generation));
-        let lints = std::mem::take(&mut submission.lints);
+        let (lints, chilled) = (std::mem::take(&mut submission.lints), submission.chilled);
         let idle = self.is_idle(&key);
         let Some((change, build)) = plan_put(current.as_ref(), submission, &options.origin, idle) else {
             return Ok(Pending::unchanged(self.revision(), generation));
         };
         let planned = self.build_all(vec![(change, build)], options).await?;
         let mut pending = self.commit(planned, options).await?;
-        pending.plan.changes.iter_mut().for_each(|change| change.lints.clone_from(&lints));
+        pending.plan.changes.iter_mut().for_each(|change| change.note(lints.clone(), chilled));
         Ok(pending)
     }
 
@@ -342,9 +352,9 @@ impl Service {
             let table = self.shared.table();
             table.listed(Kind::Stream).filter_map(|(_, slot)| slot.desired.clone()).collect()
         };
-        let mut lints: HashMap<Key, Vec<String>> = HashMap::new();
+        let mut lints: HashMap<Key, (Vec<String>, bool)> = HashMap::new();
         for (key, member) in members.iter_mut().filter(|(_, member)| !member.lints.is_empty()) {
-            lints.insert(key.clone(), std::mem::take(&mut member.lints));
+            lints.insert(key.clone(), (std::mem::take(&mut member.lints), member.chilled));
         }
         let (mut changes, mut unchanged) = (Vec::new(), 0);
         for current in existing.into_iter().filter(|current| current.is_present()) {
@@ -363,7 +373,8 @@ impl Service {
         let planned = self.build_all(changes, options).await?;
         let mut pending = self.commit(planned, options).await?.of_all(unchanged);
         for change in &mut pending.plan.changes {
-            change.lints = lints.remove(&change.key).unwrap_or_default();
+            let (lints, chilled) = lints.remove(&change.key).unwrap_or_default();
+            change.note(lints, chilled);
         }
         drop(gate);
         Ok(pending.finish(options).await)
@@ -445,7 +456,12 @@ impl Service {
         options: &WriteOptions,
     ) -> Result<Pending, WriteError> {
         for planned in &mut planned {
-            self.claim(&mut planned.change, options)?;
+            match self.claim(&mut planned.change, options) {
+                Err(refused) if options.dry_run => {
+                    planned.failure.get_or_insert_with(|| BuildFailure::new(refused.to_string()));
+                }
+                claimed => claimed?,
+            }
         }
         if planned.is_empty() || options.dry_run {
             let changes = planned.iter().map(|planned| self.foresee(planned)).collect();

@@ -2,6 +2,10 @@
 
 use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually, idle_stream};
 use serde_json::json;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 /// A stream whose output never gets what it is given.
 fn stuck() -> String {
@@ -28,6 +32,68 @@ fn a_write_that_takes_longer_than_its_caller_waits_goes_on() {
     });
     let asked = server.send("PUT", "/streams/a?wait=none", Some(&idle_stream("three")));
     assert_eq!((asked.status, asked.header("etag")), (202, Some("\"3\"")));
+}
+
+#[test]
+fn a_whole_set_that_takes_longer_names_those_that_are_not_there_yet() {
+    let server = Server::start();
+    server.done("POST", "/streams/a", &stuck());
+    server.done("POST", "/streams/b", &idle_stream("b"));
+    eventually("something is in flight", PATIENCE, || {
+        (server.get("/streams/a/status").json()["counters"]["received"].as_u64() > Some(0)).then_some(())
+    });
+    let spec = |mark: &str| idle_stream(mark).replace('\n', "\n  ");
+    let set = format!("a:\n  {}\nb:\n  {}\n", spec("two"), spec("two"));
+    let late = server.send("POST", "/streams?timeout=2s&wait_timeout=1s", Some(&set));
+    assert_eq!((late.status, late.header("etag")), (202, Some("\"3\"")));
+    assert_eq!(late.json(), json!({ "revision": 3, "touched": 2, "underway": { "a": "Stopping" } }));
+}
+
+#[test]
+fn a_plan_tells_what_a_write_would_be_refused_for() {
+    let server = Server::start();
+    server.done("POST", "/streams/a", &idle_stream("a"));
+    let odd = idle_stream("odd") + "nonesuch: 1\n";
+    for (method, path, body) in [
+        ("PUT", "/streams/a", odd.as_str()),
+        ("POST", "/streams/b", &odd),
+        ("PATCH", "/streams/a", "nonesuch: 1"),
+        ("POST", "/resources/cache/c", "memory: { nonesuch: 1 }"),
+    ] {
+        assert_eq!(server.send(method, path, Some(body)).status, 400, "{method} {path}");
+        for (query, refused) in [("dry_run=true", true), ("dry_run=true&chilled=true", false)] {
+            let plan = server.done(method, &format!("{path}?{query}"), body).json();
+            let change = &plan["changes"][0];
+            assert!(change["lints"][0].as_str().unwrap().contains("nonesuch"), "{method} {path}: {plan}");
+            assert_eq!(change["error"].is_string(), refused, "{method} {path}: {plan}");
+        }
+    }
+    let indented = |text: &str| text.replace('\n', "\n  ");
+    let fine = indented(&idle_stream("fine"));
+    let set = format!("odd:\n  {}\nfine:\n  {fine}\nwrong: {{ input: [] }}\n", indented(&odd));
+    let plan = server.done("POST", "/plan", &set).json();
+    let told: Vec<_> = plan["changes"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(told, ["a", "fine", "odd", "wrong"], "{plan}");
+    let error = |index: usize| plan["changes"][index]["error"].as_str();
+    assert_eq!((error(0), error(1)), (None, None), "{plan}");
+    assert!(error(2).unwrap().contains("chilled=true") && error(3).is_some(), "{plan}");
+    assert_eq!(server.get("/revisions").json().as_array().unwrap().len(), 1, "nothing is changed");
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_in_the_words_of_its_path() {
+    let server = Server::start();
+    let said = |path: &str| {
+        let mut client = TcpStream::connect(server.address()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(client, "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n").unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 413 "), "{said}");
+        said.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    assert!(said("/plan").starts_with("{\"error\":\"request body is larger"));
+    assert!(said("/streams").starts_with("request body is larger"));
 }
 
 #[test]
@@ -79,6 +145,17 @@ fn a_list_tells_who_owns_a_stream_and_what_is_wrong() {
     assert_eq!((&list["mine"]["generation"], list["mine"].get("reason")), (&json!(1), None));
     assert_eq!(list["bad"]["phase"], "Invalid");
     assert!(list["bad"]["reason"].as_str().unwrap().contains("nonesuch"), "{list}");
+    server.stop();
+    std::fs::rename(server.path("s"), server.path("away")).unwrap();
+    std::fs::create_dir(server.path("s")).unwrap();
+    server.start_again();
+    let said = server.get("/livez").json();
+    let since = said["conditions"][0]["since"].as_str().unwrap_or_default();
+    assert!(since.len() == "2000-01-01T00:00:00.000Z".len() && since.ends_with('Z'), "{said}");
+    server.stop();
+    std::fs::remove_dir(server.path("s")).unwrap();
+    std::fs::rename(server.path("away"), server.path("s")).unwrap();
+    server.start_again();
     // What should run is kept for streams of files too.
     server.done("POST", "/streams/mine/pause", "");
     server.stop();

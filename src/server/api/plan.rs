@@ -1,10 +1,15 @@
 //! Plans: what a write would do. They come from the write's own path, up to the commit.
 
-use super::{answer, scrub::scrubbed};
+use super::{answer, scrub::scrubbed, submit::format};
 use http::StatusCode;
 use serde_json::{Value, json};
 use similar::TextDiff;
 use std::{sync::Arc, time::Duration};
+use weir_config::{
+    json::{from_json, to_json},
+    tokens,
+    write::to_yaml,
+};
 use weir_control::service::{Plan, PlannedChange};
 use weir_core::{http::Response, registry::Registry};
 
@@ -17,6 +22,11 @@ pub(super) fn unified(before: &str, after: &str, names: (&str, &str)) -> String 
     diff.unified_diff().context_radius(3).header(names.0, names.1).to_string()
 }
 
+/// A text as YAML that is written in only one way.
+fn canonical(text: &str) -> String {
+    tokens::parse(text).map_or_else(|_| text.to_owned(), |node| to_yaml(&from_json(&to_json(&node))))
+}
+
 fn change(change: &PlannedChange, registry: &Registry) -> Value {
     let PlannedChange { key, action, restart, before, after, lints, error } = change;
     let name = |text: &Option<String>, when: &str| match text {
@@ -24,8 +34,17 @@ fn change(change: &PlannedChange, registry: &Registry) -> Value {
         None => "/dev/null".to_owned(),
     };
     let texts = [before, after].map(|text| text.as_deref().unwrap_or_default());
-    let diff = unified(texts[0], texts[1], (&name(before, "now"), &name(after, "planned")));
-    let diff = scrubbed(diff, key.kind, &texts, registry);
+    let clean = |text: String| scrubbed(text, key.kind, &texts, registry);
+    let names = (&*name(before, "now"), &*name(after, "planned"));
+    let diff = match (before, after) {
+        // JSON and YAML would differ in every line.
+        (Some(before), Some(after)) if format(before) != format(after) => {
+            unified(&canonical(before), &canonical(after), names)
+        }
+        _ => unified(texts[0], texts[1], names),
+    };
+    let (diff, error) = (clean(diff), error.clone().map(clean));
+    let lints: Vec<String> = lints.iter().cloned().map(clean).collect();
     json!({ "kind": key.kind, "id": &*key.id, "action": action, "restart": restart, "diff": diff, "lints": lints,
         "error": error })
 }
@@ -67,6 +86,9 @@ mod tests {
         let diff = "--- stream/a now\n+++ stream/a planned\n@@ -1,2 +1,2 @@\n x: 1\n-y: 2\n+y: 3\n";
         let registry = Registry::new(&[]);
         assert_eq!(change(&planned, &registry)["diff"], diff);
+        let json = Some(r#"{"y":3,"x":1}"#.to_owned());
+        let other = PlannedChange { after: json, ..planned.clone() };
+        assert_eq!(change(&other, &registry)["diff"], diff);
         let new = PlannedChange { before: None, action: Verb::Create, ..planned };
         assert!(
             change(&new, &registry)["diff"]

@@ -5,6 +5,7 @@ use super::{
     query::{PAGE, Query},
     scrub::veiled,
     streams::{config, described},
+    submit::checked,
     write::{PARAMETERS, is_chilled, options},
 };
 use http::{Method, StatusCode};
@@ -37,7 +38,7 @@ impl Streams {
     /// `/resources/{type}/{id}`
     pub(super) async fn resource(&self, kind: &str, id: &str, request: &Request) -> Response {
         match request.method {
-            Method::POST => self.post_resource(kind, id, request).await,
+            Method::POST => either(self.post_resource(kind, id, request).await),
             // To the reference a verb is wrong before a type is.
             Method::GET | Method::DELETE if parse(kind).is_err() => answer::verb(&request.method),
             Method::GET => either(self.get_resource(kind, id, request).await),
@@ -47,14 +48,17 @@ impl Streams {
     }
 
     /// Creates or changes a resource.
-    async fn post_resource(&self, kind: &str, id: &str, request: &Request) -> Response {
+    async fn post_resource(&self, kind: &str, id: &str, request: &Request) -> Result<Response, Response> {
         let found = RecordKind::parse(kind)
             .and_then(|record| Some((record, crate::runtime::component_kind(record)?)));
-        let Some((record, kind)) = found else { return Response::error(StatusCode::BAD_REQUEST, TYPES) };
-        let chilled = is_chilled(request);
-        let key = Key::new(record, id);
+        let (record, kind) = found.ok_or_else(|| Response::error(StatusCode::BAD_REQUEST, TYPES))?;
+        let (key, chilled, options) = (Key::new(record, id), is_chilled(request), options(request)?);
+        let dry_run = options.dry_run;
         let submission = self.off_thread(&request.body, move |streams, body| {
-            streams.read(body, chilled).and_then(|text| streams.resource_submission(key, kind, text, chilled))
+            checked(dry_run, chilled, |chilled| {
+                let text = streams.read(body, chilled)?;
+                streams.resource_submission(key.clone(), kind, text, chilled)
+            })
         });
         match submission.await {
             Err(refusal) => refusal.answer(),

@@ -5,7 +5,7 @@ use super::{
     query::Query,
     routes::stream,
     scrub::veiled,
-    submit::Refusal,
+    submit::checked,
     write::{is_chilled, options},
 };
 use crate::{
@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use weir_config::{json::to_json, tokens};
 use weir_control::{
     record::{Kind, Owner},
-    service::Submission,
+    service::{Submission, WriteOptions},
     status::View,
 };
 use weir_core::{
@@ -142,25 +142,25 @@ impl Streams {
         Ok(response)
     }
 
-    async fn submission(&self, id: &str, request: &Request, chilled: bool) -> Result<Submission, Refusal> {
-        let id = id.to_owned();
-        self.off_thread(&request.body, move |streams, body| {
-            streams.read(body, chilled).and_then(|text| streams.stream_submission(&id, text, chilled))
-        })
-        .await
+    /// Reads a write: what is asked for, and how.
+    async fn submission(&self, id: &str, request: &Request) -> Result<(Submission, WriteOptions), Response> {
+        let (id, chilled, options) = (id.to_owned(), is_chilled(request), options(request)?);
+        let dry_run = options.dry_run;
+        let submission = self.off_thread(&request.body, move |streams, body| {
+            checked(dry_run, chilled, |chilled| {
+                streams.read(body, chilled).and_then(|text| streams.stream_submission(&id, text, chilled))
+            })
+        });
+        Ok((submission.await.map_err(|refusal| refusal.answer())?, options))
     }
 
     async fn post(&self, id: &str, request: &Request) -> Result<Response, Response> {
-        let submission = self.submission(id, request, is_chilled(request)).await;
-        let submission = submission.map_err(|refusal| refusal.answer())?;
-        let options = options(request)?;
+        let (submission, options) = self.submission(id, request).await?;
         Ok(self.written(self.service.create(submission, &options).await).await)
     }
 
     async fn put(&self, id: &str, request: &Request) -> Result<Response, Response> {
-        let submission = self.submission(id, request, is_chilled(request)).await;
-        let submission = submission.map_err(|refusal| refusal.answer())?;
-        let options = options(request)?;
+        let (submission, options) = self.submission(id, request).await?;
         Ok(self.written(self.service.replace(submission, &options).await).await)
     }
 

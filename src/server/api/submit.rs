@@ -49,7 +49,22 @@ fn error(text: impl ToString) -> Refusal {
     Refusal::Error(text.to_string())
 }
 
+/// Checks a text. Where only a plan is asked for, its lint errors become part of that.
+pub(super) fn checked(
+    dry_run: bool,
+    chilled: bool,
+    check: impl Fn(bool) -> Result<Submission, Refusal>,
+) -> Result<Submission, Refusal> {
+    match check(chilled) {
+        Err(Refusal::Lints(_)) if dry_run => {
+            check(true).map(|submission| Submission { chilled: false, ..submission })
+        }
+        done => done,
+    }
+}
+
 /// A submitted text, expanded and read.
+#[derive(Clone)]
 pub(crate) struct Text {
     /// As submitted.
     pub(crate) source: String,
@@ -240,7 +255,7 @@ fn repeated(node: &Node) -> Result<(), Refusal> {
     }
 }
 
-fn format(text: &str) -> Format {
+pub(super) fn format(text: &str) -> Format {
     if text.trim_start().starts_with('{') { Format::Json } else { Format::Yaml }
 }
 

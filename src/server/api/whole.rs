@@ -3,13 +3,16 @@
 use super::{
     Streams, answer,
     query::Query,
-    submit::{Refusal, Text},
+    submit::{Refusal, Text, checked},
     write::{PARAMETERS, is_chilled, options},
 };
 use http::{Method, StatusCode};
 use std::collections::HashMap;
 use weir_config::{Node, environment, tokens, write::to_yaml};
-use weir_control::service::{Submission, WriteError, WriteOptions};
+use weir_control::{
+    runtime::BuildFailure,
+    service::{Submission, WriteError, WriteOptions},
+};
 use weir_core::{
     http::{Request, Response},
     node::Value,
@@ -21,20 +24,20 @@ impl Streams {
     pub(super) async fn plan(&self, request: &Request) -> Result<Response, Response> {
         answer::only(request, &Method::POST)?;
         Query::only(request, &[&PARAMETERS[..], &["chilled"]].concat())?;
-        let members = self.submitted(request).await.map_err(|refusal| refusal.answer_here())?;
         let options = WriteOptions { dry_run: true, ..options(request)? };
+        let members = self.submitted(request, true).await.map_err(|refusal| refusal.answer_here())?;
         self.changed(self.service.set_all(members, &options).await).await
     }
 
-    async fn submitted(&self, request: &Request) -> Result<Vec<Submission>, Refusal> {
+    async fn submitted(&self, request: &Request, dry_run: bool) -> Result<Vec<Submission>, Refusal> {
         let chilled = is_chilled(request);
-        self.off_thread(&request.body, move |streams, body| streams.members(body, chilled)).await
+        self.off_thread(&request.body, move |streams, body| streams.members(body, chilled, dry_run)).await
     }
 
     /// Makes a body the whole set.
     pub(super) async fn post_all(&self, request: &Request) -> Result<Response, Response> {
-        let members = self.submitted(request).await.map_err(|refusal| refusal.answer())?;
         let options = options(request)?;
+        let members = self.submitted(request, options.dry_run).await.map_err(|refusal| refusal.answer())?;
         match self.service.set_all(members, &options).await {
             // Of many members, the one that cannot be built is named.
             Err(WriteError::Build(failures)) => {
@@ -45,8 +48,8 @@ impl Streams {
         }
     }
 
-    /// Reads every member; what is wrong is collected over all of them.
-    fn members(&self, body: &[u8], chilled: bool) -> Result<Vec<Submission>, Refusal> {
+    /// Reads every member; what is wrong is collected over all of them, or becomes part of a plan.
+    fn members(&self, body: &[u8], chilled: bool, dry_run: bool) -> Result<Vec<Submission>, Refusal> {
         let error = |text: String| Refusal::Error(text);
         let source = std::str::from_utf8(body).map_err(|_| error("yaml: invalid UTF-8".into()))?;
         let expanded =
@@ -75,10 +78,17 @@ impl Streams {
                 errors.push(format!("stream '{id}': its name comes from a variable: write it out"));
                 continue;
             };
-            let text =
-                Text { source: own_text.member(unexpanded), node: member.clone(), bare: unexpanded.clone() };
-            match self.member_submission(id, text, chilled) {
+            let text = || Text {
+                source: own_text.member(unexpanded),
+                node: member.clone(),
+                bare: unexpanded.clone(),
+            };
+            match checked(dry_run, chilled, |chilled| self.member_submission(id, text(), chilled)) {
                 Ok(submission) => members.push(submission),
+                Err(Refusal::Error(why)) if dry_run => {
+                    let build = Box::new(move || Err(BuildFailure::new(why)));
+                    members.push(Submission { build: Some(build), ..self.ready(id, text(), chilled) });
+                }
                 Err(Refusal::Error(text)) => errors.push(text),
                 Err(Refusal::Lints(more)) => lints.extend(more),
             }

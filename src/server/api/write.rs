@@ -4,7 +4,7 @@ use super::{
     Streams, answer,
     query::Query,
     routes::stream,
-    submit::{Refusal, canonical, refuse_lints, unplaced},
+    submit::{Refusal, canonical, checked, refuse_lints, unplaced},
 };
 use crate::http::path::query_value;
 use http::{HeaderValue, StatusCode, header};
@@ -22,12 +22,12 @@ use weir_core::{
     lint,
 };
 
-/// How long an answer waits for the touched streams beyond the time that an old one may take to stop.
+/// How long an answer waits for the touched streams unless another time is asked for.
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest that an answer waits, whatever was asked for.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
-/// Of so many touched streams the answer only tells the number.
-const TOLD: usize = 2;
+/// How many streams that are not there yet an answer names.
+const NAMED: usize = 100;
 
 /// Says which generation an answer is about.
 pub(super) fn tag(response: &mut Response, generation: u64) {
@@ -66,7 +66,7 @@ pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, 
     let if_match = request.headers.get(header::IF_MATCH).filter(|value| *value != "*").map(|value| {
         value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok()).unwrap_or(u64::MAX)
     });
-    let wait_timeout = query.duration("wait_timeout")?.unwrap_or(WAIT + stop_timeout.unwrap_or(WAIT));
+    let wait_timeout = query.duration("wait_timeout")?.unwrap_or(WAIT);
     let wait = match query.text("wait") {
         None | Some("applied") => Some(wait_timeout.min(LONGEST_WAIT)),
         Some("none") => None,
@@ -166,7 +166,8 @@ impl Streams {
         let mut refused = None;
         let key = stream(id);
         let written = self.service.patch(&key, &options, |current| {
-            self.patched(id, current, &request.body, chilled).map_err(|refusal| {
+            let patched = |chilled| self.patched(id, current, &request.body, chilled);
+            checked(options.dry_run, chilled, patched).map_err(|refusal| {
                 refused = Some(refusal);
                 WriteError::Refused(String::new())
             })
@@ -206,16 +207,37 @@ impl Streams {
         let registry = &self.runtime.engine().registry;
         lint::read::check(&text.node, sections::STREAM, registry)
             .map_err(|fault| error(fault.to_string()))?;
-        if !chilled {
-            let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
-            // The keys of another type stay behind where a patch changes the type, and null takes a section away.
-            let excused = |text: &str| {
-                text.contains(" is invalid when the component type is ")
-                    || text == "expected object value, got !!null"
-            };
-            let kept = lints.iter().filter(|lint| !excused(&lint.message));
-            refuse_lints(kept.map(ToString::to_string).collect(), false)?;
-        }
-        Ok(self.ready(id, text, chilled))
+        let lints = lint::config(&text.node, sections::STREAM, registry, LintOptions::default());
+        // The keys of another type stay behind where a patch changes the type, and null takes a section away.
+        let excused = |text: &str| {
+            text.contains(" is invalid when the component type is ")
+                || text == "expected object value, got !!null"
+        };
+        let kept = lints.iter().filter(|lint| !excused(&lint.message));
+        let lints = refuse_lints(kept.map(ToString::to_string).collect(), chilled)?;
+        Ok(Submission { lints, ..self.ready(id, text, chilled) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_waited_for_half_a_minute_however_long_a_stop_may_take() {
+        let request = |query: &str| Request {
+            method: http::Method::PUT,
+            path: String::new(),
+            variables: Vec::new(),
+            query: query.into(),
+            headers: http::HeaderMap::new(),
+            remote: None,
+            caller: weir_core::http::Caller::default(),
+            body: bytes::Bytes::new(),
+        };
+        let wait = |query: &str| options(&request(query)).ok().and_then(|options| options.wait);
+        let seconds = |number| Some(Duration::from_secs(number));
+        assert_eq!((wait(""), wait("timeout=2m"), wait("wait=none")), (seconds(30), seconds(30), None));
+        assert_eq!((wait("wait_timeout=1s"), wait("wait_timeout=2h")), (seconds(1), seconds(3600)));
     }
 }
