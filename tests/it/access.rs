@@ -2,8 +2,9 @@
 
 use crate::alone::ask;
 use crate::behaviour::{ANY_PORT, refused};
-use crate::harness::{PATIENCE, Server, Setup, eventually, idle_stream};
+use crate::harness::{ENDLESS, PATIENCE, Server, Setup, eventually, idle_stream};
 use crate::http;
+use serde_json::json;
 use std::fs;
 
 /// The hashes of the tokens `abc` and `def`.
@@ -32,14 +33,20 @@ fn tokens_say_who_may_do_what_and_who_did() {
         ("", "GET", "/ready", 200),
         ("", "GET", "/metrics", 200),
         ("", "GET", "/streams", 401),
+        ("", "GET", "/endpoints", 401),
+        ("", "GET", "/openapi.json", 401),
         ("", "POST", "/streams/a", 401),
         ("wrong", "GET", "/streams", 401),
         ("def", "POST", "/streams/a", 403),
         ("abc", "POST", "/streams/a", 200),
         ("def", "GET", "/streams/a", 200),
+        ("def", "GET", "/endpoints", 200),
+        ("def", "GET", "/openapi.json", 200),
         ("def", "GET", "/streams/a/history", 200),
         ("def", "POST", "/streams/a/pause", 403),
         ("def", "DELETE", "/streams/a", 403),
+        ("def", "POST", "/streams/a/plan", 403),
+        ("def", "POST", "/plan", 403),
         ("abc", "GET", "/revisions", 200),
     ];
     for (token, method, path, wanted) in table {
@@ -53,6 +60,38 @@ fn tokens_say_who_may_do_what_and_who_did() {
     assert_eq!(revisions[0]["actor"], "ann");
     let lacks = ask_as(&server, "def", "POST", "/streams", Some("{}")).json();
     assert_eq!(lacks["error"], "'eye' lacks the scope 'write'");
+}
+
+#[test]
+fn a_plan_shows_no_more_than_its_caller_may_see() {
+    let server = guarded(&format!("ann, {ABC}, write\nbob, {DEF}, write tap\n"));
+    let stream = |mapping: &str| {
+        ENDLESS.replace("output:", &format!("pipeline: {{ processors: [ mapping: '{mapping}' ] }}\noutput:"))
+    };
+    assert_eq!(ask_as(&server, "abc", "POST", "/streams/a", Some(&stream("root = this"))).status, 200);
+    let plan = |token: &str, mapping: &str, more: &str| {
+        let body = format!("spec:\n  {}\n{more}", stream(mapping).replace('\n', "\n  "));
+        ask_as(&server, token, "POST", "/streams/a/plan?sample=1", Some(&body))
+    };
+    let refused = plan("abc", "root = 1", "");
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert_eq!(refused.json()["error"], "no messages are given, and 'ann' lacks the scope 'tap'");
+    assert_eq!(plan("bob", "root = 1", "").status, 401);
+    assert_eq!(plan("def", "root = 1", "").json()["data"]["messages"], 1);
+    let given = "messages: [ { content: '1' } ]";
+    for (mapping, name) in [("root = env(\"PATH\")", "env"), ("root = file(\"tokens\").string()", "file")] {
+        let told = plan("abc", mapping, given).json();
+        let left_out = format!("planned pipeline.processors.0 ({name})");
+        assert_eq!(
+            (&told["data"]["left_out"], &told["data"]["same"]),
+            (&json!([left_out]), &json!(1)),
+            "{told}"
+        );
+    }
+    let told = plan("abc", "root = nonesuch()", given).json();
+    let left_out = told["data"]["left_out"][0].as_str().unwrap();
+    assert!(left_out.starts_with("planned pipeline.processors.0 (not built: "), "{told}");
+    assert!(left_out.contains("nonesuch"), "{told}");
 }
 
 #[test]
@@ -75,15 +114,19 @@ fn a_changed_file_of_tokens_counts_and_a_bad_one_does_not() {
 fn control_routes_may_have_an_address_of_their_own() {
     let args = vec!["--control-address".into(), "127.0.0.1:0".into()];
     let server = Server::with(Setup { args, ..Setup::default() });
-    let log = server.log();
-    let (_, address) = log.split_once("Listening for control requests at: http://").unwrap();
+    let address = eventually("it listens for control requests", PATIENCE, || {
+        let log = server.log();
+        log.split_once("Listening for control requests at: http://").map(|(_, address)| address.to_owned())
+    });
     let address = address.split(|c: char| c == '"' || c.is_whitespace()).next().unwrap().parse().unwrap();
     let control = |method: &str, path: &str, body: Option<&str>| {
         http::request(address, method, path, &[], body.map(str::as_bytes), PATIENCE).status
     };
     let stream = "input: { http_server: { path: /post } }\noutput: { drop: {} }\n";
     assert_eq!(control("POST", "/streams/hook", Some(stream)), 200);
-    assert_eq!(server.get("/streams").status, 404);
+    for path in ["/streams", "/endpoints", "/openapi.json"] {
+        assert_eq!((server.get(path).status, control("GET", path, None)), (404, 200), "{path}");
+    }
     assert_eq!(server.post("/hook/post", "x").status, 200);
     assert_eq!(control("POST", "/hook/post", Some("x")), 404);
     assert_eq!((server.get("/ready").status, control("GET", "/ready", None)), (200, 200));

@@ -93,7 +93,13 @@ tracer:
     });
     server.done("POST", "/streams/a/pause", "");
     server.done("POST", "/streams/a/resume", "");
-    let mut said = vec![("plan", plan)];
+    let spec =
+        stream(3).replace("root = throw(\"failed for \" + env(\"HELD\"))", "root = \"now \" + content()");
+    let spec = spec.replace('\n', "\n  ");
+    let trial = format!("spec:\n  {spec}\nmessages: [ {{ content: 'a {HELD} and {WRITTEN}' }} ]\n");
+    let trial = server.done("POST", "/streams/a/plan", &trial).text();
+    assert!(trial.contains("+now a "), "{trial}");
+    let mut said = vec![("plan", plan), ("trial", trial)];
     for path in [
         "/streams",
         "/streams/a/status?record=true",

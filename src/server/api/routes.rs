@@ -44,19 +44,18 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it reads or changes what should run.
+    /// Whether it tells or changes what should run, or what there is.
     pub(crate) fn is_control(self) -> bool {
-        self.is_api() || matches!(self, Self::DebugJson | Self::DebugYaml)
+        self.is_api() || matches!(self, Self::Endpoints | Self::OpenApi | Self::DebugJson | Self::DebugYaml)
     }
 
     /// What a caller must be allowed to.
     pub(crate) fn scope(self, method: &Method) -> Option<Scope> {
         match self {
             Self::DebugJson | Self::DebugYaml => Some(Scope::Admin),
-            // A plan changes nothing.
-            Self::Plan | Self::StreamPlan => Some(Scope::Read),
             Self::StreamTap => Some(Scope::Tap),
-            other if !other.is_api() => None,
+            other if !other.is_control() => None,
+            // Plans too need the scope of a write: what is built for one may tell what variables and files hold.
             _ if matches!(*method, Method::GET | Method::HEAD) => Some(Scope::Read),
             _ => Some(Scope::Write),
         }

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use weir_control::record;
-use weir_core::http::{Caller, Request, Response};
+use weir_core::http::{Caller, Request, Response, Scope};
 use weir_engine::taps::Seen;
 
 /// For how long a tap is open unless another time is asked for, and at most.
@@ -97,16 +97,23 @@ impl Hidden {
 }
 
 impl Streams {
+    /// Why somebody may not see messages pass, if so. Who was given a token for it may in any case.
+    pub(super) fn may_look_on(&self, caller: &Caller) -> Result<(), String> {
+        if !caller.may(Scope::Tap) {
+            return Err(format!("'{}' lacks the scope 'tap'", caller.name));
+        }
+        if !self.tap && &*caller.name == Caller::ANONYMOUS {
+            return Err("taps are off: start the server with --tap".into());
+        }
+        Ok(())
+    }
+
     /// `GET /streams/{id}/tap`
     pub(super) fn tap(&self, id: &str, request: &Request) -> Result<Response, Response> {
         answer::only(request, &Method::GET)?;
         let query = Query::only(request, &["at", "limit", "for", "redact"])?;
         let refuse = |status, text: &str| answer::refusal(status, text);
-        // Who was given a token for it may look on in any case.
-        let is_named = &*request.caller.name != Caller::ANONYMOUS;
-        if !self.tap && !is_named {
-            return Err(refuse(StatusCode::FORBIDDEN, "taps are off: start the server with --tap"));
-        }
+        self.may_look_on(&request.caller).map_err(|why| refuse(StatusCode::FORBIDDEN, &why))?;
         let at = query.text("at").unwrap_or("output").to_owned();
         let limit = query.number("limit")?.unwrap_or(u64::MAX);
         let end = Instant::now() + query.duration("for")?.unwrap_or(TIME.0).min(TIME.1);

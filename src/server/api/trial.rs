@@ -1,18 +1,33 @@
 //! `/streams/{id}/plan`: what a spec would change, in the stream and in its data: the running processors and those of
-//! the spec over the same messages. Nothing is sent, and what has effects elsewhere is left out and named.
+//! the spec over the same messages. Nothing is sent, and what has effects elsewhere or looks there is left out and
+//! named.
 
-use super::{Streams, answer, plan::unified, query::Query, routes::stream, submit::Text, write::options_of};
-use crate::runtime::RunningStream;
+use super::{
+    Streams, answer,
+    plan::unified,
+    query::Query,
+    routes::stream,
+    submit::{Text, checked, format},
+    write::{options_of, stamp},
+};
+use crate::{runtime::RunningStream, secrets};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
-use weir_bloblang::{Message, Value as Data};
-use weir_config::{Node, environment, json::to_json, write::to_yaml};
+use weir_bloblang::{Environment, Message, Value as Data};
+use weir_config::{Node, environment, json::to_json, normalise::Form, sections, write::to_yaml};
+use weir_control::record::Format;
 use weir_core::{
     http::{NoHttp, Request, Response},
+    kind::Kind,
     pipe::Pipes,
     processor::Processor,
+    registry::Registry,
 };
 use weir_engine::Engine;
 
@@ -36,38 +51,79 @@ const EFFECTS: [&str; 10] = [
     "sync_response",
 ];
 
-/// The first processor in a config that has effects elsewhere.
-fn effect(node: &Node) -> Option<String> {
+/// Functions and methods whose result depends on more than a message: clocks, chance, files, the environment.
+static OUTSIDE: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let language = Environment::new();
+    let all = language.functions().chain(language.methods());
+    all.filter(|spec| spec.traits.impure).map(|spec| spec.name).collect()
+});
+
+/// What a text, if it is a mapping, looks at beside a message.
+fn outside(text: &str) -> Option<&str> {
+    text.match_indices(['(', '"']).find_map(|(at, mark)| {
+        let before = text.get(..at)?;
+        let word = before.trim_end().rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+        let looks = if mark == "(" {
+            OUTSIDE.contains(word)
+        } else {
+            ["import", "from"].contains(&word) && before.ends_with(char::is_whitespace)
+        };
+        looks.then_some(word)
+    })
+}
+
+/// The first thing in a processor's config that has effects elsewhere, or looks there.
+fn effect(node: &Node, registry: &Registry) -> Option<String> {
     let known = |name: &str| {
-        EFFECTS.contains(&name) || weir_io::TABLE.processors.iter().any(|spec| spec.name == name)
+        let outline = registry.outline(Kind::Processor, name);
+        EFFECTS.contains(&name)
+            || weir_io::TABLE.processors.iter().any(|spec| spec.name == name)
+            // What is in a template is not seen here.
+            || outline.is_some_and(|outline| registry.template(Kind::Processor, outline.name).is_some())
     };
     if let Some(items) = node.as_list() {
-        return items.iter().find_map(effect);
+        return items.iter().find_map(|item| effect(item, registry));
     }
-    let entry = |(key, value): (&str, &Node)| if known(key) { Some(key.to_owned()) } else { effect(value) };
-    node.entries().find_map(entry)
+    if let Some(scalar) = node.as_scalar() {
+        return outside(&scalar.text).map(str::to_owned);
+    }
+    let merged = node.merged();
+    let entry = |(key, value): (&str, &Node)| {
+        if known(key) { Some(key.to_owned()) } else { effect(value, registry) }
+    };
+    merged.entries().find_map(entry)
 }
 
 /// Processors that can be tried.
 struct Tried {
     processors: Vec<Arc<dyn Processor>>,
-    left_out: Vec<String>,
+    left_out: BTreeSet<String>,
 }
 
 impl Tried {
     fn new(node: &Node, engine: &Engine) -> Self {
-        let (mut processors, mut left_out) = (Vec::new(), Vec::new());
+        let (mut processors, mut left_out) = (Vec::new(), BTreeSet::new());
         let all = node.at(&["pipeline", "processors"]).and_then(Node::as_list).unwrap_or_default();
         for (index, node) in all.iter().enumerate() {
             let at = format!("pipeline.processors.{index}");
-            match effect(node)
-                .map_or_else(|| engine.processor(&at, node).map_err(|_| "not built".into()), Err)
-            {
+            let build = || engine.processor(&at, node).map_err(|error| format!("not built: {error}"));
+            match effect(node, &engine.registry).map_or_else(build, Err) {
                 Ok(processor) => processors.push(processor),
-                Err(why) => left_out.push(format!("{at} ({why})")),
+                Err(why) => {
+                    left_out.insert(secrets::hide(format!("{at} ({why})")));
+                }
             }
         }
         Self { processors, left_out }
+    }
+
+    /// What is left out, of this and of what is planned instead.
+    fn left_out(&self, planned: &Self) -> Vec<String> {
+        let only = |name: &'static str, one: &Self, other: &Self| -> Vec<String> {
+            one.left_out.difference(&other.left_out).map(|what| format!("{name} {what}")).collect()
+        };
+        let both = self.left_out.intersection(&planned.left_out).cloned();
+        both.chain(only("running", self, planned)).chain(only("planned", planned, self)).collect()
     }
 
     /// What comes of one message.
@@ -116,18 +172,21 @@ async fn compare(running: &Tried, candidate: &Tried, messages: Vec<Message>) -> 
         let Ok((before, after)) = timeout_at(end, both).await else { break };
         looked_at += 1;
         match (error(&before), error(&after)) {
-            (None, Some(error)) => failing.push(json!({ "index": index, "error": error })),
+            (None, Some(error)) => {
+                failing.push(json!({ "index": index, "error": secrets::hide(error.to_owned()) }));
+            }
             _ if after.is_empty() && !before.is_empty() => dropped.push(index),
             _ if before.is_empty() && !after.is_empty() => added.push(index),
             _ if shown(&before) == shown(&after) => same += 1,
             _ => {
-                let diff = unified(&shown(&before), &shown(&after), ("running", "planned"));
+                let [before, after] = [before, after].map(|messages| secrets::hide(shown(&messages)));
+                let diff = unified(&before, &after, ("running", "planned"));
                 changed.push(json!({ "index": index, "diff": diff }));
             }
         }
     }
     json!({ "messages": looked_at, "same": same, "changed": changed, "dropped": dropped, "added": added,
-        "newly_failing": failing, "left_out": candidate.left_out })
+        "newly_failing": failing, "left_out": running.left_out(candidate) })
 }
 
 /// The messages of a body.
@@ -159,23 +218,39 @@ impl Streams {
         }
         let (node, bare) =
             body.node.get("spec").zip(body.bare.get("spec")).ok_or_else(|| refuse("the body has no spec"))?;
-        let text = Text { source: to_yaml(bare), node: node.clone(), bare: bare.clone() };
-        let candidate = text.node.clone();
-        let submission =
-            self.stream_submission(id, text, chilled).map_err(|refusal| refusal.answer_here())?;
+        let source =
+            if format(&body.source) == Format::Json { to_json(bare).to_string() } else { to_yaml(bare) };
+        let text = Text { source, node: node.clone(), bare: bare.clone() };
+        let check = |chilled| self.stream_submission(id, text.clone(), chilled);
+        let submission = checked(true, chilled, check).map_err(|refusal| refusal.answer_here())?;
         let mut options = options_of(request, "PLAN")?;
         options.dry_run = true;
         let current = self.service.desired(&stream(id));
+        let messages = given(&body.node);
+        if current.is_some() && messages.is_none() {
+            self.may_look_on(&request.caller).map_err(|why| {
+                let text = format!("no messages are given, and {why}");
+                answer::refusal(StatusCode::FORBIDDEN, &text)
+            })?;
+        }
+        let registry = &self.runtime.engine().registry;
+        // What is secret in the spec is as secret in its data.
+        let candidate = text.node;
+        let held = secrets::hold(&candidate, Form::Sections(sections::STREAM), registry);
         let planned = match &current {
             Some(_) => self.service.replace(submission, &options).await,
             None => self.service.create(submission, &options).await,
         };
         let planned = planned.map_err(|error| super::write::refused_here(&error))?;
-        let plan = planned.plan.unwrap_or_default();
-        let registry = &self.runtime.engine().registry;
+        let plan = planned.plan.clone().unwrap_or_default();
         let mut told = super::plan::told(planned.revision, plan, registry).await?;
-        let Some(current) = current else { return Ok(answer::json(StatusCode::OK, &told)) };
-        let messages = match given(&body.node) {
+        let answered = |told: &Value| {
+            let mut response = answer::json(StatusCode::OK, told);
+            stamp(&mut response, &planned);
+            response
+        };
+        let Some(current) = current else { return Ok(answered(&told)) };
+        let messages = match messages {
             Some(messages) => messages,
             None => self.sampled(id, sample, end).await,
         };
@@ -192,6 +267,7 @@ impl Streams {
         };
         // Where the streams run: what spins there delays no answer.
         let compared = self.runtime.data().spawn(async move {
+            let _held = held;
             let (running, candidate) = (Tried::new(&running, &engine), Tried::new(&candidate, &engine));
             compare(
                 &running,
@@ -203,7 +279,7 @@ impl Streams {
         told["data"] = compared
             .await
             .map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
-        Ok(answer::json(StatusCode::OK, &told))
+        Ok(answered(&told))
     }
 
     /// Messages that a stream's input gives now.
@@ -234,9 +310,22 @@ mod tests {
 
     #[test]
     fn what_has_effects_is_found_wherever_it_is() {
-        let found = |text: &str| effect(&weir_core::yaml::parse(text).unwrap());
+        let registry = Registry::new(&[weir_pure::TABLE, weir_io::TABLE]);
+        let found = |text: &str| effect(&weir_core::yaml::parse(text).unwrap(), &registry);
         assert_eq!(found("branch: { processors: [ { http: { url: x } } ] }").as_deref(), Some("http"));
         assert_eq!(found("cache: { resource: x }").as_deref(), Some("cache"));
-        assert_eq!(found("mapping: 'root = this'"), None);
+        for (text, name) in [
+            ("mapping: 'root.a = env(\"A\")'", "env"),
+            ("switch: [ { check: 'file(\"/etc/passwd\") == 1', processors: [] } ]", "file"),
+            ("insert_part: { content: '${! hostname() }' }", "hostname"),
+            ("mapping: 'from \"./a.blobl\"'", "from"),
+            ("mapping: 'root = this.ip.geoip_city(\"x\")'", "geoip_city"),
+        ] {
+            assert_eq!(found(text).as_deref(), Some(name), "{text}");
+        }
+        for text in ["root = this", "root.a = this.env.trim() + this.file", "root = meta(\"from\") + \"now\""]
+        {
+            assert_eq!(found(&format!("mapping: '{text}'")), None, "{text}");
+        }
     }
 }
