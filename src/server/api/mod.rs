@@ -34,6 +34,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use http::StatusCode;
 use routes::Endpoint;
 use std::sync::Arc;
 use weir_control::{record::Wanted, service::Service};
@@ -166,10 +167,10 @@ impl App {
         let name = |index: usize| variables.get(index).map_or("", String::as_str);
         match (endpoint, &self.subject) {
             (Endpoint::Ping, _) => answer::text("pong"),
-            (Endpoint::Livez, _) => service::alive(&self.subject, request.caller.may(Scope::Read)),
+            (Endpoint::Livez, _) => either(service::alive(&self.subject, &request)),
             (Endpoint::Version, _) => service::version(),
             (Endpoint::Endpoints, _) => service::endpoints(self).await,
-            (Endpoint::OpenApi, _) => openapi::document(|endpoint| self.serves(endpoint)),
+            (Endpoint::OpenApi, _) => either(openapi::document(&request, |endpoint| self.serves(endpoint))),
             (Endpoint::Ready, Subject::Streams(streams)) => service::ready(&streams.service),
             (Endpoint::Ready, Subject::Single(single)) => service::single_ready(&single.load()),
             (Endpoint::Metrics, _) => service::metrics(self),
@@ -252,6 +253,16 @@ pub(crate) struct Shown {
 
 #[async_trait]
 impl Site for Shown {
+    fn refusal(&self, path: &str, status: StatusCode, text: &str) -> Response {
+        let find = |path: &Path| self.app.own_route(path);
+        let path = Path::parse(path).ok().flatten();
+        let own = path.and_then(|path| find(&path).or_else(|| find(&path.below(&self.app.root)?)));
+        match own {
+            Some((endpoint, _)) if endpoint.is_added() => answer::refusal(status, text),
+            _ => Response::error(status, text),
+        }
+    }
+
     async fn answer(&self, request: Request) -> Response {
         let app = &self.app;
         if let Some(preflight) = app.settings.cors.preflight(&request) {

@@ -2,7 +2,9 @@
 
 use super::{
     App, MetricsForm, Streams, Subject, answer,
+    query::Query,
     routes::{Endpoint, ROWS, STREAM_READY, stream},
+    status::condition,
 };
 use crate::{
     http::{TEXT, not_found},
@@ -21,7 +23,7 @@ use tokio::{sync::mpsc, time::Instant};
 use weir_config::{Node, json::to_json, write::to_yaml};
 use weir_control::{record::Kind, service::Service, status::View};
 use weir_core::{
-    http::{Body, Response},
+    http::{Body, Request, Response, Scope},
     status::Connection,
 };
 
@@ -34,13 +36,16 @@ const FIRST_TRY: Duration = Duration::from_millis(100);
 const PIECES: usize = 4;
 
 /// What a person should know about; to those who are not trusted only of which type it is.
-pub(super) fn alive(subject: &Subject, trusted: bool) -> Response {
+pub(super) fn alive(subject: &Subject, request: &Request) -> Result<Response, Response> {
+    Query::only(request, &[])?;
+    let trusted = request.caller.may(Scope::Read);
     let conditions = match subject {
         Subject::Streams(streams) => streams.service.conditions(),
         Subject::Single(_) => Vec::new(),
     };
-    let shown = conditions.iter().map(|one| if trusted { json!(one) } else { json!({ "type": one.kind }) });
-    answer::json(StatusCode::OK, &json!({ "conditions": shown.collect::<Vec<_>>() }))
+    let shown =
+        conditions.iter().map(|one| if trusted { condition(one) } else { json!({ "type": one.kind }) });
+    Ok(answer::json(StatusCode::OK, &json!({ "conditions": shown.collect::<Vec<_>>() })))
 }
 
 pub(super) fn version() -> Response {

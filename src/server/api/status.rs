@@ -39,7 +39,7 @@ fn connection(link: &Link) -> Value {
     json!({ "path": path, "label": label, "connected": connected, "since": since, "error": error })
 }
 
-fn condition(condition: &Condition) -> Value {
+pub(super) fn condition(condition: &Condition) -> Value {
     let Condition { kind, since, message } = condition;
     json!({ "type": kind, "since": answer::time(*since), "message": message })
 }

@@ -22,6 +22,11 @@ use weir_core::http::{Request, Response};
 pub(crate) trait Site: Send + Sync + 'static {
     /// Answers one request, whatever its path.
     async fn answer(&self, request: Request) -> Response;
+
+    /// The answer to a request to this path whose body was not taken.
+    fn refusal(&self, _path: &str, status: http::StatusCode, text: &str) -> Response {
+        Response::error(status, text)
+    }
 }
 
 /// The answer for a path that nobody serves.

@@ -160,11 +160,11 @@ where
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes) {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, &too_large(limits));
+        return refuse(site.refusal(path.as_str(), StatusCode::PAYLOAD_TOO_LARGE, &too_large(limits)));
     }
     let (body, _held) = match collect(body, announced, bodies, limits).await {
         Ok(collected) => collected,
-        Err((status, text)) => return refuse(status, &text),
+        Err((status, text)) => return refuse(site.refusal(path.as_str(), status, &text)),
     };
     let remote = peer.map(|Peer(address)| address.ip().to_string());
     let path = path.as_str().to_owned();
@@ -178,8 +178,7 @@ fn too_large(limits: Limits) -> String {
 }
 
 /// Refuses a request whose body was not read: the connection cannot be used again.
-fn refuse(status: StatusCode, text: &str) -> http::Response<Bytes> {
-    let mut response = Response::error(status, text);
+fn refuse(mut response: Response) -> http::Response<Bytes> {
     response.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     to_http(response)
 }
