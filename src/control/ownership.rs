@@ -77,9 +77,9 @@ impl Service {
         let current = self.stored(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         check_match(options, current.generation)?;
         if current.overridden.is_none() {
-            return Err(WriteError::Refused(format!(
-                "{key} is what its file says: there is nothing to revert"
-            )));
+            let why =
+                if matches!(current.owner, Owner::Api) { "has no file" } else { "is what its file says" };
+            return Err(WriteError::Refused(format!("{key} {why}: there is nothing to revert")));
         }
         let base = self.base(&current).await?.filter(Desired::has_spec);
         let base = base.ok_or_else(|| {

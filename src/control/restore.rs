@@ -62,15 +62,14 @@ impl Service {
         let present = newest.deleted.is_none() && newest.is_present();
         let past = match to {
             Some(to) => history.iter().find(|past| past.generation == to),
-            None if present => {
-                let healthy = history.iter().find(|past| Some(past.generation) == newest.healthy);
-                healthy.or(history.get(1))
-            }
+            None if present => history.iter().find(|past| Some(past.generation) == newest.healthy),
             None => Some(newest),
         };
         let past = past.filter(|past| past.has_spec()).ok_or_else(|| {
-            let which = to.map_or_else(|| "no earlier generation".into(), |to| format!("generation {to}"));
-            WriteError::Gone(format!("{which} of {key} is kept"))
+            WriteError::Gone(match to {
+                Some(to) => format!("generation {to} of {key} is not kept"),
+                None => format!("no earlier generation of {key} ran healthy: name one with to=N"),
+            })
         })?;
         self.put(submission(past), options, None).await
     }

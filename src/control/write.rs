@@ -81,7 +81,7 @@ pub struct Written {
     pub revision: u64,
     /// The touched keys, with their generations unless they are gone.
     pub touched: Vec<(Key, Option<u64>)>,
-    /// What is current now, as the next `if_match` names it: the generation of the one key, unless it is gone; of a
+    /// What is current now, as the next `if_match` names it: the generation of the one key, 0 when it is gone; of a
     /// whole set the revision.
     pub current: Option<u64>,
     /// Whether all touched keys settled in time. They go on if not.
@@ -112,7 +112,7 @@ pub struct PlannedChange {
     pub before: Option<String>,
     /// The text after it.
     pub after: Option<String>,
-    /// What is wrong with it, though it is accepted.
+    /// What is wrong with it.
     pub lints: Vec<String>,
     /// Why the write would be refused.
     pub error: Option<String>,
@@ -466,7 +466,11 @@ impl Service {
         if planned.is_empty() || options.dry_run {
             let changes = planned.iter().map(|planned| self.foresee(planned)).collect();
             let plan = Plan { changes, unchanged: 0 };
-            return Ok(Pending { plan, ..Pending::nothing(self.revision()) });
+            let current = match planned.as_slice() {
+                [one] => Some(self.desired(&one.change.key()).map_or(0, |current| current.generation)),
+                _ => None,
+            };
+            return Ok(Pending { current, plan, ..Pending::nothing(self.revision()) });
         }
         let mut prepared = HashMap::new();
         let mut changes = Vec::with_capacity(planned.len());
@@ -501,7 +505,8 @@ impl Service {
         }
         drop(table);
         self.shared.work.notify_one();
-        let current = if let [(_, generation)] = touched.as_slice() { *generation } else { None };
+        let current =
+            if let [(_, generation)] = touched.as_slice() { Some(generation.unwrap_or(0)) } else { None };
         Ok(Pending { barrier, revision, touched, current, plan: Plan::default() })
     }
 

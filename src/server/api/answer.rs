@@ -3,7 +3,7 @@
 use crate::http::TEXT;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
-use weir_control::views::More;
+use weir_control::record::Key;
 use weir_core::http::{Body, Request, Response};
 
 /// JSON with a status.
@@ -13,12 +13,16 @@ pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
     response
 }
 
-/// A page of a list, with a link to the next one if there is more.
-pub(crate) fn page(entries: Vec<Value>, more: More, limit: usize) -> Response {
+/// A page of a list; where there is more, with a link to what comes before a revision, or after a key of that one.
+pub(crate) fn page(entries: Vec<Value>, more: Option<(u64, Option<Key>)>, limit: usize) -> Response {
     let mut response = json(StatusCode::OK, &entries.into());
     if let Some((revision, key)) = more {
-        let query = [("before", revision.to_string()), ("after", key.name()), ("limit", limit.to_string())];
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let query = [("before", Some(revision.to_string())), ("after", key.map(|key| key.name()))];
+        let query = query.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .append_pair("limit", &limit.to_string())
+            .finish();
         let link = HeaderValue::from_str(&format!("<?{query}>; rel=\"next\""));
         response.headers.extend(link.map(|link| (header::LINK, link)));
     }

@@ -114,10 +114,10 @@ impl Streams {
         let query = Query::only(request, &["before", "limit"])?;
         let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
         let all = self.kept(id).await?;
-        let entries = all.iter().zip(afters(&all));
-        let entries = entries.filter(|(past, _)| past.made_in() < before).take(limit);
-        let entries: Vec<Value> = entries.map(|(past, after)| entry(past, after)).collect();
-        Ok(answer::json(StatusCode::OK, &entries.into()))
+        let mut entries = all.iter().zip(afters(&all)).filter(|(past, _)| past.made_in() < before).peekable();
+        let shown: Vec<_> = entries.by_ref().take(limit).collect();
+        let last = shown.last().filter(|_| entries.peek().is_some()).map(|(past, _)| (past.made_in(), None));
+        Ok(answer::page(shown.iter().map(|(past, after)| entry(past, *after)).collect(), last, limit))
     }
 
     /// `GET /streams/{id}?generation=N`
@@ -191,7 +191,7 @@ impl Streams {
         .await;
         let told =
             told.map_err(|error| answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))?;
-        Ok(answer::page(told, more, page.limit))
+        Ok(answer::page(told, more.map(|(revision, key)| (revision, Some(key))), page.limit))
     }
 
     /// `POST /streams/{id}/rollback`
@@ -206,11 +206,11 @@ impl Streams {
     pub(super) async fn revisions(&self, request: &Request) -> Result<Response, Response> {
         answer::only(request, &Method::GET)?;
         let query = Query::only(request, &["before", "limit"])?;
-        let before = query.number("before")?.unwrap_or(u64::MAX);
-        let found =
-            self.service.revisions(before, query.limit()?).await.map_err(|error| unreadable(&error))?;
-        let told: Vec<Value> = found.iter().map(revision).collect();
-        Ok(answer::json(StatusCode::OK, &told.into()))
+        let (before, limit) = (query.number("before")?.unwrap_or(u64::MAX), query.limit()?);
+        // One more than is shown tells whether there is more.
+        let found = self.service.revisions(before, limit + 1).await.map_err(|error| unreadable(&error))?;
+        let last = found.get(limit - 1).filter(|_| found.len() > limit).map(|last| (last.revision, None));
+        Ok(answer::page(found.iter().take(limit).map(revision).collect(), last, limit))
     }
 
     /// `GET /revisions/{n}`

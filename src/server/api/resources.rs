@@ -60,13 +60,8 @@ impl Streams {
                 streams.resource_submission(key.clone(), kind, text, chilled)
             })
         });
-        match submission.await {
-            Err(refusal) => refusal.answer(),
-            Ok(submission) => match options(request) {
-                Ok(options) => self.written(self.service.put_resource(submission, &options).await).await,
-                Err(refused) => refused,
-            },
-        }
+        let submission = submission.await.map_err(|refusal| refusal.answer())?;
+        Ok(self.written(self.service.put_resource(submission, &options).await).await)
     }
 
     async fn get_resource(&self, kind: &str, id: &str, request: &Request) -> Result<Response, Response> {
@@ -116,6 +111,7 @@ impl Streams {
             entry["revision"] = revision(view).into();
             entry
         });
-        Ok(answer::page(entries.collect(), more, page.limit))
+        let next = more.map(|(revision, key)| (revision, Some(key)));
+        Ok(answer::page(entries.collect(), next, page.limit))
     }
 }

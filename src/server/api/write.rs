@@ -8,12 +8,13 @@ use super::{
 };
 use crate::http::path::query_value;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 use weir_config::{LintOptions, merge, sections, tokens, write::to_yaml};
 use weir_control::{
-    record::{Desired, Key},
+    record::{Desired, Key, Kind},
     service::{Submission, WriteError, WriteOptions, Written},
+    status::{Phase, View},
     store::committer::Origin,
 };
 use weir_core::{
@@ -81,6 +82,19 @@ pub(super) fn options_of(request: &Request, verb: &str) -> Result<WriteOptions, 
     Ok(WriteOptions { origin, if_match, stop_timeout, wait, probation, overriding, dry_run })
 }
 
+/// The phases of those that are not there yet, of many the first.
+fn underway(views: impl Iterator<Item = View>) -> Map<String, Value> {
+    let late = views.filter(|View { status, .. }| {
+        matches!(status.phase, Phase::Pending | Phase::Starting | Phase::Stopping)
+            || status.running_generation.is_some_and(|running| running != status.desired_generation)
+    });
+    let named = late.map(|View { key, status, .. }| {
+        let name = if key.kind == Kind::Stream { key.id.to_string() } else { key.name() };
+        (name, json!(status.phase))
+    });
+    named.take(NAMED).collect()
+}
+
 /// The answer to a write that was refused, in the reference's words.
 fn refused(error: WriteError) -> Response {
     match error {
@@ -142,11 +156,12 @@ impl Streams {
             }
             None if written.settled && !say => answer::done(),
             None => {
-                let views = written.touched.iter().filter_map(|(key, _)| self.service.view(key));
-                let views: Vec<_> = views.take(TOLD).collect();
-                let told = match views.as_slice() {
-                    [one] => super::status::status(one),
-                    _ => json!({ "revision": written.revision, "touched": written.touched.len() }),
+                let mut views = written.touched.iter().filter_map(|(key, _)| self.service.view(key));
+                let told = match (written.touched.len(), written.settled) {
+                    (1, _) if let Some(one) = views.next() => super::status::status(&one),
+                    (touched, true) => json!({ "revision": written.revision, "touched": touched }),
+                    (touched, false) => json!({ "revision": written.revision, "touched": touched,
+                        "underway": underway(views) }),
                 };
                 let status = if written.settled { StatusCode::OK } else { StatusCode::ACCEPTED };
                 answer::json(status, &told)
