@@ -110,6 +110,12 @@ fn the_past_of_a_stream_is_kept_shown_compared_and_restored() {
     assert_eq!(story, [(&json!(2), &json!("deleted")), (&json!(1), &json!("superseded"))]);
     assert_eq!((&history[1]["note"], &history[0]["verb"]), (&json!("the first"), &json!("PUT")));
     assert_eq!(server.get("/streams/a/history?before=2").json().as_array().unwrap().len(), 1);
+    for (path, next) in [("/streams/a/history", "2"), ("/revisions", "3")] {
+        let link =
+            |query: &str| server.get(&format!("{path}?limit={query}")).header("link").map(str::to_owned);
+        assert_eq!(link("1"), Some(format!("<?before={next}&limit=1>; rel=\"next\"")), "{path}");
+        assert_eq!((link("3"), link("1&before=2")), (None, None), "{path}");
+    }
     assert_eq!(server.get("/streams/a?generation=1").json()["text"], idle_stream("one"));
     let diff = server.get("/streams/a/diff").text();
     assert!(diff.starts_with("--- stream/a generation 1\n+++ stream/a generation 2\n@@ "), "{diff}");
@@ -139,6 +145,12 @@ fn a_plan_changes_nothing_and_a_precondition_holds() {
     let bad =
         server.done("PUT", "/streams/a?dry_run=true", "input: { resource: none }\noutput: { drop: {} }\n");
     assert!(bad.json()["changes"][0]["error"].as_str().unwrap().contains("none"), "{}", bad.text());
+    let json = json!({ "output": { "drop": {} }, "input": { "generate": { "interval": "1h", "mapping": "root = 2" } } });
+    let told = server.done("POST", "/streams/a/plan", &json!({ "spec": json, "messages": [] }).to_string());
+    let lines = told.json()["changes"][0]["diff"].as_str().unwrap().to_owned();
+    let changed =
+        |line: &&str| line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---");
+    assert_eq!(lines.lines().filter(changed).count(), 2, "{lines}");
     let whole = server.done("POST", "/plan", "{}").json();
     assert_eq!((&whole["changes"][0]["action"], &whole["revision"]), (&json!("delete"), &json!(1)));
     assert_eq!(mark(&server, "a"), "one");
@@ -155,6 +167,7 @@ fn a_plan_changes_nothing_and_a_precondition_holds() {
         (answer.status, header("revision"), header("etag"))
     };
     let is = |revision: &str, tag: &str| (200, Some(revision.to_owned()), Some(format!("\"{tag}\"")));
+    assert_eq!(told(server.send("DELETE", "/streams/a?dry_run=true", None)), is("1", "1"));
     let changed = with_match(&server, "PUT", "/streams/a", "\"1\"", &idle_stream("two"));
     assert_eq!(told(changed), is("2", "2"));
     let same = with_match(&server, "PUT", "/streams/a", "\"2\"", &idle_stream("two"));
@@ -165,6 +178,10 @@ fn a_plan_changes_nothing_and_a_precondition_holds() {
     assert_eq!((refused.status, &refused.json()["generation"]), (412, &json!(2)));
     assert_eq!(told(server.post("/resources/cache/c", "memory: {}")), is("4", "1"));
     assert_eq!(told(with_match(&server, "POST", "/streams", "\"4\"", "{}")), is("5", "5"));
+    // What is gone has the generation that a new one finds.
+    assert_eq!(told(server.send("DELETE", "/resources/cache/c", None)), is("6", "0"));
+    assert_eq!(with_match(&server, "POST", "/streams/b", "\"0\"", ENDLESS).status, 200);
+    assert_eq!(told(server.send("DELETE", "/streams/b", None)), is("8", "0"));
 }
 
 #[test]
@@ -349,6 +366,13 @@ fn what_the_api_says_over_a_file_is_drift_and_ends_by_itself_or_when_it_is_rever
     };
     let refused = server.send("PUT", "/streams/a", Some(&idle_stream("api")));
     assert_eq!((refused.status, refused.text().contains("override=2h")), (409, true), "{}", refused.text());
+    let plan = server.done("POST", "/plan", &format!("b:\n  {}", ENDLESS.replace('\n', "\n  "))).json();
+    assert_eq!(
+        (&plan["changes"][1]["id"], &plan["changes"][1]["error"]),
+        (&json!("b"), &json!(null)),
+        "{plan}"
+    );
+    assert!(plan["changes"][0]["error"].as_str().unwrap().contains("override=2h"), "{plan}");
     server.done("PUT", "/streams/a?override=1h&reason=a+test", &secret("api"));
     let drift = server.get("/drift").json();
     assert_eq!((&drift[0]["id"], &drift[0]["override"]["reason"]), (&json!("a"), &json!("a test")));
@@ -429,7 +453,7 @@ output:
 
 #[test]
 fn a_plan_of_one_stream_shows_what_becomes_of_its_data() {
-    let server = Server::start();
+    let server = Server::with(Setup { args: vec!["--tap".into()], ..Setup::default() });
     let with = |mapping: &str| {
         ENDLESS.replace("output:", &format!("pipeline:\n  processors:\n    - mapping: '{mapping}'\noutput:"))
     };
@@ -470,7 +494,10 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("GET", "/streams/a?generation=x", 400, "'generation'"),
         ("GET", "/streams/a?generation=9", 404, "generation 9"),
         ("GET", "/streams/a/diff?to=9", 404, "generation 9"),
-        ("POST", "/streams/a/rollback", 404, "no earlier generation"),
+        ("POST", "/streams/a/rollback", 404, "no earlier generation of stream 'a' ran healthy"),
+        ("POST", "/streams/a/rollback?to=99", 404, "generation 99 of stream 'a' is not kept"),
+        ("GET", "/livez?x=1", 400, "'x'"),
+        ("GET", "/openapi.json?x=1", 400, "'x'"),
         ("POST", "/streams/b/pause", 404, "stream 'b'"),
         ("GET", "/streams/a/pause", 405, "POST"),
         ("GET", "/revisions/9", 404, "revision 9"),
@@ -481,12 +508,12 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("DELETE", "/streams/a?wait=forever", 400, "'wait'"),
         ("GET", "/events?since=x", 400, "'since'"),
         ("DELETE", "/streams/a?probation=soon", 400, "'probation'"),
-        ("POST", "/streams/a/plan", 400, "unknown field 'x'"),
-        ("POST", "/plan", 400, "stream 'x'"),
+        ("POST", "/streams/a/plan", 400, "unknown field 'x/y'"),
+        ("POST", "/plan", 400, "stream 'x/y'"),
         ("POST", "/plan?force=true", 400, "'force'"),
         ("GET", "/plan", 405, "POST"),
         ("GET", "/drift?after=stream:a", 400, "'after'"),
-        ("POST", "/streams/a/revert", 400, "nothing to revert"),
+        ("POST", "/streams/a/revert", 400, "has no file: there is nothing to revert"),
         ("GET", "/drift?limit=0", 400, "'limit'"),
         ("DELETE", "/streams/a?override=1h", 400, "'reason'"),
         ("GET", "/resources/nonesuch", 404, "nonesuch"),
@@ -494,7 +521,7 @@ fn what_is_wrong_with_a_request_is_said_in_json() {
         ("DELETE", "/resources/cache/x", 404, "cache 'x'"),
     ] {
         // A body where one is taken: what is wrong is something else.
-        let body = path.ends_with("/plan").then_some("x: { input: { stdin: {}, no: {} } }");
+        let body = path.ends_with("/plan").then_some("x/y: { input: { stdin: {} } }");
         let answer = server.send(method, path, body);
         let said = answer.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(answer.status == status && said.contains(part), "{method} {path}: {} {said}", answer.status);
