@@ -14,7 +14,7 @@ use weir_core::{
 };
 
 /// What stands in for a secret.
-const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
+pub const SCRUBBED: &str = "!!!SECRET_SCRUBBED!!!";
 /// Shorter texts are found everywhere: in a config they are hidden where they are a word of their own, and in what is
 /// said of messages not at all.
 pub const SHORTEST: usize = 4;

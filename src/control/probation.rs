@@ -95,10 +95,13 @@ impl Slot {
         Some((generation, outcome?))
     }
 
-    /// The generation to go back to should the next one fail: what is desired if it runs, or ran, as it should; else
-    /// the one noted before; else what is on probation and has shown nothing bad so far.
+    /// The generation to go back to should the next one fail: what is desired if it passed its probation or runs, or
+    /// ran, as it should; else the one noted before; else what is on probation and has shown nothing bad so far.
     fn healthy(&self, key: &Key) -> Option<u64> {
         let desired = self.desired.as_ref()?;
+        if desired.probation.as_ref().is_some_and(|one| one.outcome == Some(Outcome::Passed)) {
+            return Some(desired.generation);
+        }
         let Status { phase, reason, .. } = self.view(key, false).status;
         let live = self.live.as_ref().filter(|live| live.run.0 == desired.generation);
         let share = || share(ask(live.map(|live| &live.running), Running::counters));

@@ -24,7 +24,7 @@ impl Shared {
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut connections, mut faults) = (None, None);
+        let (mut connections, mut faults, mut deferred) = (None, None, false);
         for look in 0.. {
             tick.tick().await;
             // Read before the look: what changes during it is looked at next time.
@@ -33,8 +33,8 @@ impl Shared {
                 now.is_none() || std::mem::replace(before, now) != now
             };
             let links = differs(&mut connections, now.map(|now| now.connections));
-            let errors = differs(&mut faults, now.map(|now| now.faults));
-            self.look_at_runs(look % SELDOM == 0, links, errors);
+            let errors = differs(&mut faults, now.map(|now| now.faults)) || deferred;
+            deferred = self.look_at_runs(look % SELDOM == 0, links, errors);
             self.judge_trials().await;
             if look % PRUNED == PRUNED / 60 {
                 self.commits
@@ -45,12 +45,13 @@ impl Shared {
         }
     }
 
-    fn look_at_runs(&self, all: bool, links: bool, errors: bool) {
+    /// Whether there was an error that it is too early to tell of.
+    fn look_at_runs(&self, all: bool, links: bool, errors: bool) -> bool {
         let mut table = self.table();
         if !(all || links || errors || table.promises) {
-            return;
+            return false;
         }
-        let mut promises = false;
+        let (mut promises, mut deferred) = (false, false);
         let streams = table.slots.iter_mut().filter(|(key, _)| key.kind == Kind::Stream);
         let mut broken = Vec::new();
         for (key, slot) in streams {
@@ -62,7 +63,7 @@ impl Shared {
                 self.look_at_links(key, slot);
             }
             if errors {
-                self.look_at_errors(key, slot);
+                deferred |= self.look_at_errors(key, slot);
             }
         }
         table.promises = promises;
@@ -73,21 +74,24 @@ impl Shared {
         if !broken.is_empty() {
             self.work.notify_one();
         }
+        deferred
     }
 
-    /// Tells of what went wrong in what runs, not too often.
-    fn look_at_errors(&self, key: &Key, slot: &mut Slot) {
-        let Some(live) = &slot.live else { return };
+    /// Tells of what went wrong in what runs, not too often; whether it is too early for that.
+    fn look_at_errors(&self, key: &Key, slot: &mut Slot) -> bool {
+        let Some(live) = &slot.live else { return false };
+        let Some(error) = ask(Some(&live.running), Running::fault) else { return false };
         let now = record::now();
+        if error.time <= slot.error_told {
+            return false;
+        }
         if now < slot.error_told.saturating_add(ERROR_AFTER) {
-            return;
+            return true;
         }
-        let Some(error) = ask(Some(&live.running), Running::fault) else { return };
-        if error.time > slot.error_told {
-            slot.error_told = now;
-            let revision = slot.desired.as_ref().map(|desired| desired.revision);
-            self.events.tell(key, What::Error(error), Some(live.run.0), revision);
-        }
+        slot.error_told = now;
+        let revision = slot.desired.as_ref().map(|desired| desired.revision);
+        self.events.tell(key, What::Error(error), Some(live.run.0), revision);
+        false
     }
 
     /// Tells of a connection that was lost, or is there again.

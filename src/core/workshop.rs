@@ -31,6 +31,8 @@ pub trait Workshop: Send + Sync {
     fn input(&self, at: &str, node: &Node) -> Result<Apart<Box<dyn Input>>, BuildError>;
     /// Builds a child output.
     fn output(&self, at: &str, node: &Node) -> Result<Apart<Arc<dyn Output>>, BuildError>;
+    /// Has all that is built from now on begin afresh, whatever is stored of where it stood.
+    fn forget(&self);
     /// Lets what is built be seen with the stream for as long as it lives: what it counts, its checkpoints, and
     /// its connections.
     fn show(&self, view: &View);

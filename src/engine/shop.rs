@@ -84,6 +84,10 @@ impl Workshop for Shop {
         self.build(at, |builder| builder.output(at, node))
     }
 
+    fn forget(&self) {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn show(&self, view: &View) {
         self.view.metrics.join(&view.metrics);
         self.view.checkpoints.join(&view.checkpoints);

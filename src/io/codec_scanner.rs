@@ -53,8 +53,16 @@ pub(crate) fn choose(
     let alone = codec.strip_suffix("/multipart");
     let batches = Batches { multipart: alone.is_some(), begun: Vec::new() };
     let codec = alone.unwrap_or(codec);
-    if let Some(style) = avro_style(codec)? {
-        return Ok((Arc::new(avro::Files(style)), batches));
+    let (around, last) = codec.rsplit_once('/').map_or((None, codec), |(around, last)| (Some(around), last));
+    if let Some(style) = avro_style(last)? {
+        let around = around.map(|around| {
+            let pieces = parse(&format!("{around}/chunker:65536"), max_buffer)?;
+            context.scanner(field, &pieces)
+        });
+        // Peers are held to what is said of messages; in files, blocks are longer.
+        let said = usize::try_from(max_buffer).unwrap_or(avro::LONGEST);
+        let longest = if field == "file.scanner" { avro::LONGEST } else { said };
+        return Ok((Arc::new(avro::Files { style, around: around.transpose()?, longest }), batches));
     }
     let scanner = context.scanner(field, &parse(codec, max_buffer)?)?;
     let safe = codec.rsplit('/').next().is_some_and(|last| last.starts_with(SAFE));
@@ -66,10 +74,8 @@ fn avro_style(codec: &str) -> Result<Option<Style>, BuildError> {
     match codec.strip_prefix("avro-ocf") {
         Some("" | ":marshaler=goavro") => Ok(Some(Style::Plain)),
         Some(":marshaler=json") => Ok(Some(Style::Typed)),
-        Some(_) if !codec.contains('/') => {
-            Err(BuildError::new("avro-ocf codec requires a non-empty marshaler: goavro or json"))
-        }
-        _ => Ok(None),
+        Some(_) => Err(BuildError::new("avro-ocf codec requires a non-empty marshaler: goavro or json")),
+        None => Ok(None),
     }
 }
 

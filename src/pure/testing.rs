@@ -92,6 +92,8 @@ impl Building {
 struct NoWorkshop;
 
 impl Workshop for NoWorkshop {
+    fn forget(&self) {}
+
     fn input(&self, _: &str, _: &Node) -> Result<Apart<Box<dyn Input>>, BuildError> {
         Err(BuildError::new("no test of this crate builds one"))
     }

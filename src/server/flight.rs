@@ -65,18 +65,18 @@ impl Flight {
         if fs::metadata(&self.new).is_ok_and(|file| file.len() > LENGTH) {
             self.put_by()?;
         }
-        let lines = events.iter().fold(String::new(), |lines, one| lines + &event(one).to_string() + "\n");
+        // Each line begins with its end of line: one that a crash cut does not spoil the next.
+        let lines = events.iter().fold(String::new(), |lines, one| lines + "\n" + &event(one).to_string());
         OpenOptions::new().create(true).append(true).open(&self.new)?.write_all(lines.as_bytes())
     }
 
     /// Puts the last entries of each stream by, so that one that is seldom heard of is not crowded out by others.
     fn put_by(&self) -> io::Result<()> {
-        let mut text = String::new();
-        for file in [&self.old, &self.new] {
-            text += &fs::read_to_string(file).unwrap_or_default();
-        }
+        let text = read(&self.old) + &read(&self.new);
         let part = self.old.with_extension("part");
-        fs::write(&part, latest(&text, PUT_BY))?;
+        let mut file = fs::File::create(&part)?;
+        file.write_all(latest(&text, PUT_BY).as_bytes())?;
+        file.sync_all()?;
         fs::rename(&part, &self.old)?;
         fs::remove_file(&self.new)
     }
@@ -86,7 +86,7 @@ impl Flight {
         let mark = format!("\"stream\":{}", Value::from(stream));
         let mut found = Vec::new();
         for file in [&self.old, &self.new] {
-            let text = fs::read_to_string(file).unwrap_or_default();
+            let text = read(file);
             let of_it = text.lines().filter(|line| line.contains(&mark));
             // A line that was cut by a crash is left out.
             found.extend(of_it.filter_map(|line| serde_json::from_str::<Value>(line).ok()));
@@ -100,35 +100,48 @@ impl Flight {
     }
 }
 
-/// Whose a line is.
-#[derive(Deserialize, PartialEq, Eq, Hash)]
-struct Whose<'a> {
+/// A file's text; of one that a crash cut in the middle of a character, all but that.
+fn read(file: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+}
+
+/// Whose a line is, and what it tells.
+#[derive(Deserialize)]
+struct Line<'a> {
     #[serde(borrow)]
     stream: Option<Cow<'a, str>>,
     #[serde(borrow)]
     resource: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 /// The last lines of each stream and resource, as many of each as fit into so many bytes, at most those that are shown.
+/// Where room is short, those that are gone go first, and then the oldest.
 fn latest(text: &str, bytes: usize) -> String {
-    let lines: Vec<(&str, Whose<'_>)> =
+    let lines: Vec<(&str, Line<'_>)> =
         text.lines().filter_map(|line| Some((line, serde_json::from_str(line).ok()?))).collect();
-    let mut each = SHOWN;
+    let (mut each, mut with_gone) = (SHOWN, true);
     loop {
-        let (mut seen, mut length) = (HashMap::new(), 0);
-        let mut kept: Vec<&str> = Vec::new();
-        for (line, whose) in lines.iter().rev() {
-            let count: &mut usize = seen.entry(whose).or_default();
-            *count += 1;
-            if *count <= each {
-                length += line.len() + 1;
-                kept.push(line);
+        // By whose they are: how many lines are kept, and whether it is gone.
+        let mut seen: HashMap<_, (usize, bool)> = HashMap::new();
+        let (mut kept, mut length) = (Vec::new(), 0);
+        for (line, Line { stream, resource, kind }) in lines.iter().rev() {
+            let is_gone = kind.as_deref() == Some("deleted") && !with_gone;
+            let (count, gone) = seen.entry((stream, resource)).or_insert((0, is_gone));
+            if *count == each || *gone || (each == 1 && length + line.len() >= bytes) {
+                continue;
             }
+            *count += 1;
+            length += line.len() + 1;
+            kept.push(*line);
         }
-        if length <= bytes || each == 0 {
+        if length <= bytes || each == 1 {
             return kept.iter().rev().fold(String::with_capacity(length), |text, line| text + line + "\n");
         }
-        each /= 2;
+        if !std::mem::replace(&mut with_gone, false) {
+            each /= 2;
+        }
     }
 }
 
@@ -144,6 +157,12 @@ mod tests {
         let kept = latest(&text, PUT_BY);
         assert_eq!(kept.lines().count(), SHOWN + 1);
         assert!(kept.starts_with(&line(0, "quiet")) && kept.ends_with(&line(500, "loud")));
+        let gone = format!("{{\"id\":501,\"stream\":\"gone\",\"type\":\"deleted\"}}\n");
+        assert!(latest(&format!("{text}\n{gone}"), PUT_BY).ends_with(&gone));
+        assert!(!latest(&format!("{text}\n{gone}"), kept.len()).contains("gone"));
+        let many: String = (0..1000).map(|id| line(id, &format!("s{id}"))).collect();
+        let some = latest(&many, many.len() / 2);
+        assert!(some.len() > many.len() / 3 && some.ends_with(&line(999, "s999")), "{}", some.len());
         let less = latest(&text, kept.len() / 3);
         assert!(less.starts_with(&line(0, "quiet")) && less.ends_with(&line(500, "loud")));
         assert!(less.len() <= kept.len() / 3, "{}", less.len());

@@ -296,3 +296,39 @@ fn a_shell_completes_verbs_flags_and_the_ids_of_what_runs() {
         assert_eq!(said.join(" "), expected, "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 }
+
+#[test]
+fn resources_that_use_one_another_come_back_and_hidden_secrets_do_not() {
+    let server = Server::start();
+    server.done("POST", "/resources/cache/base", "memory: {}");
+    server.done("POST", "/resources/cache/alpha", "multilevel: [ base, base ]");
+    server.done("POST", "/resources/processor/p", "cache: { resource: alpha, operator: get, key: k }");
+    let user = "input: { generate: { mapping: root = 1, interval: 1h } }\n\
+                pipeline: { processors: [ { resource: p } ] }\noutput: { drop: {} }\n";
+    server.done("POST", "/streams/a", user);
+    assert_eq!(ctl(&server, &["export", "out"]).0, 0);
+    let other = Server::start();
+    let out = server.path("out").display().to_string();
+    let (code, said) = ctl(&other, &["apply", "-f", &out]);
+    assert!(code == 0 && said.matches("is created").count() == 4, "{code}: {said}");
+    assert!(other.is_active("a"));
+
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let place = tempfile::tempdir().unwrap();
+    let def = "cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34";
+    fs::write(place.path().join("tokens"), format!("eye, {abc}, read\nann, {def}, write\n")).unwrap();
+    let args = vec!["--auth-file".into(), "tokens".into()];
+    let server = Server::inside(place, Setup { args, ..Setup::default() });
+    let secret = "input: { inproc: x }\noutput: { http_client: { url: 'http://h/', basic_auth: { enabled: true, \
+                  username: u, password: hidden-from-eyes } } }";
+    server.write("set/k.yaml", secret);
+    let as_ = |token: &str, words: &[&str]| ctl(&server, &[&["--token", token], words].concat());
+    assert_eq!(as_("def", &["apply", "-f", "set"]).0, 0);
+    let (code, said) = as_("abc", &["export", "shown"]);
+    assert!(code == 1 && said.contains("stream k: its secrets are hidden"), "{said}");
+    assert_eq!(as_("def", &["export", "whole"]).0, 0);
+    assert!(server.read("whole/streams/k.yaml").contains("hidden-from-eyes"));
+    server.write("set/k.yaml", secret.replace("hidden-from-eyes", "'!!!SECRET_SCRUBBED!!!'"));
+    let (code, said) = as_("def", &["apply", "-f", "set"]);
+    assert!(code == 1 && said.contains("stands for a secret"), "{said}");
+}

@@ -298,6 +298,33 @@ fn a_killed_join_begins_anew() {
 }
 
 #[test]
+fn a_join_takes_over_no_position_of_what_was_there_before() {
+    let server = Server::start();
+    let first = server.write("first.in", "{\"id\":\"x\",\"a\":1}\n");
+    let second = server.write("second.in", "{\"id\":\"x\",\"b\":2}\n");
+    let to = server.path("joined.out");
+    let sequence = |join: &str, then: &str| {
+        format!(
+            "input: {{ sequence: {{ {join} inputs: [ {{ file: {{ paths: [ {} ] }} }}, {then} ] }} }}\n\
+             output: {{ file: {{ path: {} }} }}\n",
+            first.display(),
+            to.display()
+        )
+    };
+    let waits = "generate: { mapping: root = 1, interval: 1h }";
+    server.done("POST", "/streams/join", &sequence("", &format!("{{ {waits} }}")));
+    eventually("the first file is copied", PATIENCE, || (size(&to) > 0).then_some(()));
+    // Checkpoints are a second apart.
+    std::thread::sleep(Duration::from_secs(2));
+    fs::remove_file(&to).unwrap();
+    let other = format!("{{ file: {{ paths: [ {} ] }} }}", second.display());
+    let join = "sharded_join: { type: full-outer, id_path: id },";
+    server.done("PUT", "/streams/join", &sequence(join, &other));
+    eventually("the join ends", PATIENCE, || completed(&server, "join"));
+    assert!(server.read("joined.out").ends_with("{\"a\":1,\"b\":2,\"id\":\"x\"}\n"));
+}
+
+#[test]
 fn completed_stays_completed() {
     let mut server = Server::start();
     let from = server.write("in", "one\ntwo\n");

@@ -289,9 +289,10 @@ fn put_back(failed: Desired, healthy: Desired, reason: String, made: Option<Made
     let (from, to, other) = (failed.generation, healthy.generation, record::Other::new());
     let overridden = match (healthy.overridden, failed.overridden) {
         _ if failed.owner == Owner::Api => None,
-        (own @ Some(_), _) => own,
-        (None, Some(over)) if over.base == Some(to) => None,
-        (None, over) => Some(Override {
+        (_, Some(over)) if over.base == Some(to) => None,
+        (Some(own), Some(over)) if own.base == over.base => Some(own),
+        // One over what the file says now: it has no end but the failed one's, or the file would fail again and again.
+        (_, over) => Some(Override {
             actor: ITSELF.into(),
             at: record::now(),
             reason: Some(format!("generation {from} failed its probation: {reason}")),
@@ -374,6 +375,8 @@ mod tests {
             (seen(&file, None, over(2, Some(9))), None),
             (seen(&file, None, over(1, Some(9))), Some((Some(1), Some(9)))),
             (seen(&file, over(1, Some(5)), over(1, Some(9))), Some((Some(1), Some(5)))),
+            (seen(&file, over(1, Some(5)), over(4, Some(9))), Some((Some(4), Some(9)))),
+            (seen(&file, over(1, Some(5)), None), Some((Some(3), None))),
         ];
         for (row, (got, wanted)) in table.iter().enumerate() {
             assert_eq!(got, wanted, "row {row}");

@@ -140,6 +140,20 @@ async fn one_that_fails_with_none_to_go_back_to_stays_and_is_no_good_to_go_back_
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_passed_is_healthy_whatever_became_of_it_since() {
+    let (world, service) = fresh().await;
+    let key = Key::stream("a");
+    service.create(spec("a", "one"), &asked()).await.unwrap();
+    wait(1).await;
+    service.replace(spec("a", "two"), &tried()).await.unwrap();
+    wait(62).await;
+    world.end(&key, Ended::Failed("its peer is gone".into()));
+    wait(0).await;
+    service.replace(spec("a", "three"), &asked()).await.unwrap();
+    assert_eq!(service.desired(&key).unwrap().healthy, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_fails_gives_way_to_one_that_was_on_probation_without_a_fault() {
     let (world, service) = fresh().await;
     let key = Key::stream("a");

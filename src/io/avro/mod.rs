@@ -7,6 +7,8 @@ mod datum;
 use bytes::{Buf as _, Bytes, BytesMut};
 pub(crate) use datum::Style;
 use datum::{Input, Schema};
+use flate2::Crc;
+use std::sync::Arc;
 use weir_bloblang::{Message, Value, compression::Algorithm};
 use weir_core::{
     error::Error,
@@ -17,22 +19,38 @@ const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the mark that ends the header and each block.
 const SYNC: usize = 16;
 /// The longest header, and the longest block as it is stored and as it is decompressed.
-const LONGEST_HEADER: usize = 4 << 20;
-const LONGEST_BLOCK: usize = 64 << 20;
+const LONGEST_HEADER: usize = 1 << 20;
+const LONGEST_BLOCK: usize = 16 << 20;
 /// The most values in a block, those inside of others included.
-const MOST_VALUES: usize = 1 << 24;
+const MOST_VALUES: usize = 1 << 21;
+/// The most data in what comes at once, be it short or much compressed.
+const MOST_DATA: usize = 1 << 18;
 
 /// Cuts container files.
-pub(crate) struct Files(pub(crate) Style);
+pub(crate) struct Files {
+    /// How data are shown.
+    pub(crate) style: Style,
+    /// What a source goes through before, which gives it on in pieces.
+    pub(crate) around: Option<Arc<dyn Scanner>>,
+    /// The longest block as it is stored, of a source that nobody vouches for.
+    pub(crate) longest: usize,
+}
+
+/// How long a block may be where that is not said.
+pub(crate) const LONGEST: usize = LONGEST_BLOCK;
 
 impl Scanner for Files {
-    fn open(&self, _: &str) -> Result<Box<dyn Scan>, Error> {
-        Ok(Box::new(File { style: self.0, buffer: BytesMut::new(), header: None }))
+    fn open(&self, name: &str) -> Result<Box<dyn Scan>, Error> {
+        let around = self.around.as_ref().map(|around| around.open(name)).transpose()?;
+        let longest = self.longest.min(LONGEST_BLOCK);
+        Ok(Box::new(File { style: self.style, longest, around, buffer: BytesMut::new(), header: None }))
     }
 }
 
 struct File {
     style: Style,
+    longest: usize,
+    around: Option<Box<dyn Scan>>,
     buffer: BytesMut,
     header: Option<Header>,
 }
@@ -93,13 +111,13 @@ fn header(bytes: &[u8], style: Style) -> Result<Option<(Header, usize)>, Error> 
 
 impl Header {
     /// Takes the first block, if it is all there, and gives its messages.
-    fn block(&self, buffer: &mut BytesMut, out: &mut Vec<Message>) -> Result<bool, Error> {
+    fn block(&self, longest: usize, buffer: &mut BytesMut, out: &mut Vec<Message>) -> Result<bool, Error> {
         let mut input = Input::new(buffer, MOST_VALUES);
         let (Ok(count), Ok(length)) = (input.long(), input.long()) else {
             // Two numbers take twenty bytes at most.
             return if buffer.len() < 20 { Ok(false) } else { Err(failed("a block begins with no numbers")) };
         };
-        let length = usize::try_from(length).ok().filter(|length| *length <= LONGEST_BLOCK);
+        let length = usize::try_from(length).ok().filter(|length| *length <= longest);
         let length = length.ok_or_else(|| failed("a block is too long"))?;
         let (Ok(data), Ok(sync)) = (input.take(length), input.take(SYNC)) else { return Ok(false) };
         if sync != self.sync {
@@ -107,18 +125,29 @@ impl Header {
         }
         let data = match self.compression {
             None => Bytes::copy_from_slice(data),
-            Some(algorithm) => {
-                // A checksum follows what snappy made.
-                let crc = if algorithm == Algorithm::Snappy { 4 } else { 0 };
-                let data = data.get(..length.saturating_sub(crc)).unwrap_or_default();
-                algorithm.decompress(data, LONGEST_BLOCK).map_err(failed)?.into()
+            Some(Algorithm::Snappy) => {
+                let (data, sum) = data.split_last_chunk().ok_or_else(|| failed("a block has no checksum"))?;
+                let data = Algorithm::Snappy.decompress(data, LONGEST_BLOCK).map_err(failed)?;
+                let mut crc = Crc::new();
+                crc.update(&data);
+                if crc.sum().to_be_bytes() != *sum {
+                    return Err(failed("a block has another checksum than it says"));
+                }
+                data.into()
             }
+            Some(algorithm) => algorithm.decompress(data, LONGEST_BLOCK).map_err(failed)?.into(),
         };
         let rest = input.len();
         buffer.advance(buffer.len() - rest);
         let mut input = Input::new(&data, MOST_VALUES);
         for _ in 0..count {
+            if out.len() >= MOST_DATA {
+                return Err(failed(format_args!("more than {MOST_DATA} data came at once")));
+            }
             out.push(message(&self.schema.read(&mut input).map_err(failed)?)?);
+        }
+        if count < 0 || input.len() > 0 {
+            return Err(failed("a block has not as many data as it says"));
         }
         Ok(true)
     }
@@ -134,20 +163,38 @@ fn message(value: &Value) -> Result<Message, Error> {
     Ok(Message::new(json))
 }
 
-impl Scan for File {
-    fn feed(&mut self, piece: Bytes, out: &mut Vec<Message>) -> Result<(), Error> {
-        self.buffer.extend_from_slice(&piece);
+impl File {
+    fn take(&mut self, piece: &[u8], out: &mut Vec<Message>) -> Result<(), Error> {
+        self.buffer.extend_from_slice(piece);
         if self.header.is_none() {
             let Some((header, length)) = header(&self.buffer, self.style)? else { return Ok(()) };
             self.buffer.advance(length);
             self.header = Some(header);
         }
         let Some(header) = &self.header else { return Ok(()) };
-        while !self.buffer.is_empty() && header.block(&mut self.buffer, out)? {}
+        while !self.buffer.is_empty() && header.block(self.longest, &mut self.buffer, out)? {}
         Ok(())
     }
 
-    fn finish(&mut self, _: &mut Vec<Message>) -> Result<(), Error> {
+    fn take_all(&mut self, pieces: &[Message], out: &mut Vec<Message>) -> Result<(), Error> {
+        pieces.iter().try_for_each(|piece| self.take(piece.content(), out))
+    }
+}
+
+impl Scan for File {
+    fn feed(&mut self, piece: Bytes, out: &mut Vec<Message>) -> Result<(), Error> {
+        let Some(around) = &mut self.around else { return self.take(&piece, out) };
+        let mut pieces = Vec::new();
+        around.feed(piece, &mut pieces)?;
+        self.take_all(&pieces, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<Message>) -> Result<(), Error> {
+        if let Some(around) = &mut self.around {
+            let mut pieces = Vec::new();
+            around.finish(&mut pieces)?;
+            self.take_all(&pieces, out)?;
+        }
         if self.buffer.is_empty() { Ok(()) } else { Err(failed("unexpected end of the file")) }
     }
 }
@@ -186,7 +233,8 @@ mod tests {
     }
 
     fn cut(file: &[u8], pieces: usize, style: Style) -> (Vec<String>, Result<(), Error>) {
-        let (mut scan, mut out) = (Files(style).open("").unwrap(), Vec::new());
+        let (mut scan, mut out) =
+            (Files { style, around: None, longest: LONGEST }.open("").unwrap(), Vec::new());
         let mut outcome = Ok(());
         for piece in file.chunks(pieces) {
             outcome = outcome.and_then(|()| scan.feed(Bytes::copy_from_slice(piece), &mut out));
@@ -211,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_or_hostile_is_an_error() {
-        let error = |file: &[u8]| cut(file, 100, Style::Plain).1.unwrap_err().to_string();
+        let error = |file: &[u8]| cut(file, 1000, Style::Plain).1.unwrap_err().to_string();
         let long = file("\"string\"", &[(1, &[0x7e, b'x'])]);
         let nested = file(
             r#"{"type":"record","name":"l","fields":[{"name":"l","type":["null","l"]}]}"#,
@@ -221,6 +269,7 @@ mod tests {
         let mut unsynced = file("\"null\"", &[(1, &[])]);
         *unsynced.last_mut().unwrap() = 8;
         let whole = file("\"int\"", &[(1, &[2])]);
+        let nothing = vec![(100_000_i64, &[][..]); 3];
         for (file, said) in [
             (&b"a,b\n"[..], "no container file"),
             (&long, "ends too early"),
@@ -228,6 +277,9 @@ mod tests {
             (&many, "too many values"),
             (&unsynced, "mark of its file"),
             (&whole[..whole.len() - 1], "unexpected end"),
+            (&file("\"null\"", &nothing), "came at once"),
+            (&file("\"int\"", &[(-1, &[2])]), "as many data"),
+            (&file("\"int\"", &[(1, &[2, 2])]), "as many data"),
             (&file("\"nonesuch\"", &[]), "unknown type nonesuch"),
             (&file("{", &[]), "schema"),
         ] {

@@ -126,11 +126,31 @@ impl Streams {
             (None, None) => events.newest(),
         };
         let (to, pieces) = mpsc::channel(PIECES + 1);
-        if resumed.is_some_and(|id| id < at) {
-            // There is room.
-            let _sent = to.try_send(GONE.into());
-        }
+        let gone = if resumed.is_some_and(|id| id < at) { GONE } else { "" };
+        // Where it begins, so that a client can resume from there. There is room.
+        let _sent = to.try_send(format!("{gone}id: {at}\n\n").into());
         tokio::spawn(follow(events, at, to));
         Ok(server_sent(pieces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_so_behind_what_waits() {
+        let (to, mut pieces) = mpsc::channel(PIECES + 1);
+        for _ in 0..PIECES {
+            to.try_send("waits".into()).unwrap();
+        }
+        // Nothing that came after this event is kept.
+        follow(Arc::new(Events::default()), 0, to).await;
+        let mut told = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            told.push(piece);
+        }
+        assert_eq!(told.len(), PIECES + 1);
+        assert!(told[PIECES].starts_with(b": too slow"), "{told:?}");
     }
 }

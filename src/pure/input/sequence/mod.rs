@@ -46,7 +46,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
                 Field::int(
                     "iterations",
                     "In how many passes the inputs are read and joined, each for its share of the ids: more passes need \
-                     less memory.",
+                     less memory. It is one pass unless all inputs are `file`, `csv` or `generate` and stay as they are.",
                 )
                 .default("1")
                 .advanced(),
@@ -71,14 +71,21 @@ pub(super) static SPEC: InputSpec = InputSpec {
         if config.inputs.is_empty() {
             return Err(BuildError::new("requires at least one child input"));
         }
-        let joiner = config.sharded_join.joiner().map_err(|error| error.context("invalid sharded join config"))?;
+        let log = Log::new(context);
+        let again = config.inputs.iter().all(reads_again);
+        let joiner = config.sharded_join.joiner(again).map_err(|error| error.context("invalid sharded join config"))?;
         let stops = Stops { soft: context.environment().soft_stop.clone(), hard: context.environment().hard_stop.clone() };
         let Some(joiner) = joiner else {
             let inputs = (0..).zip(&config.inputs).map(|(index, input)| context.input(&child(index), input));
             let inputs = inputs.collect::<Result<_, _>>()?;
             return Ok(InputComponent::Node(Box::new(Sequence { inputs, stops })));
         };
+        if config.sharded_join.iterations > 1 && !again {
+            log.warn("All is joined in one pass, for not all inputs can be read again");
+        }
         let children = Children { nodes: config.inputs, workshop: context.workshop() };
+        // Where an input stood in another generation is not where a join begins.
+        children.workshop.forget();
         Ok(InputComponent::Node(Box::new(Joined {
             inputs: children.build()?,
             children: Arc::new(children),
@@ -87,10 +94,17 @@ pub(super) static SPEC: InputSpec = InputSpec {
             ready: VecDeque::new(),
             flushed: false,
             stops,
-            log: Log::new(context),
+            log,
         })))
     },
 };
+
+/// Whether an input gives all of it again when it is built anew.
+fn reads_again(input: &Node) -> bool {
+    let keeps = |config: &Node| config.get("delete_on_finish").and_then(Node::as_str) != Some("true");
+    ["file", "csv"].iter().find_map(|name| input.get(name)).is_some_and(keeps)
+        || input.get("generate").is_some()
+}
 
 /// Where a child is.
 fn child(index: usize) -> String {
@@ -116,7 +130,8 @@ struct Join {
 }
 
 impl Join {
-    fn joiner(&self) -> Result<Option<Joiner>, BuildError> {
+    /// What joins, in one pass unless the inputs can be read again.
+    fn joiner(&self, again: bool) -> Result<Option<Joiner>, BuildError> {
         let only_last = match self.r#type.as_str() {
             "none" => return Ok(None),
             "full-outer" | "full-outter" => false,
@@ -135,7 +150,12 @@ impl Join {
             "keep" => Merge::Keep,
             other => return Err(BuildError::new(format!("merge strategy '{other}' was not recognised"))),
         };
-        Ok(Some(Joiner::new(&self.id_path, merge, only_last, self.iterations.unsigned_abs())))
+        Ok(Some(Joiner::new(
+            &self.id_path,
+            merge,
+            only_last,
+            if again { self.iterations.unsigned_abs() } else { 1 },
+        )))
     }
 }
 

@@ -4,7 +4,7 @@ use super::client::Failure;
 use crate::files::{Sources, read};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
-use weir_config::{Node, tokens, write::to_yaml};
+use weir_config::{Node, normalise::SCRUBBED, tokens, write::to_yaml};
 use weir_control::record::{Key, Kind};
 
 /// What an export leaves in its folder: the files that it wrote, a line each.
@@ -45,6 +45,10 @@ pub(super) fn members(paths: &[String]) -> Result<Members, Failure> {
             .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()))
             .and_then(|text| split(&file.id, text));
         for (key, text) in text.map_err(|text| refused(&file.path, text))? {
+            if text.contains(SCRUBBED) {
+                let why = format!("{SCRUBBED} stands for a secret: put that in its place, or a variable");
+                return Err(refused(&file.path, why));
+            }
             if let Some(first) = from.insert(key.clone(), file.path.clone()) {
                 return Err(refused(&file.path, format!("it is {key}, and so is {}", first.display())));
             }

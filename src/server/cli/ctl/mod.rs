@@ -226,6 +226,19 @@ enum Outcome {
     Differs = 4,
 }
 
+impl Outcome {
+    /// How it went on the whole, after a failure that others are not held up by; it is said.
+    fn after(self, failure: Failure, of: &str, printer: &Printer) -> Result<Self, Failure> {
+        let (text, outcome) = match failure {
+            Failure::Refused(text) => (text, Self::Refused),
+            Failure::TimedOut(text) => (text, Self::TimedOut),
+            Failure::Unreachable(text) => return Err(Failure::Unreachable(text)),
+        };
+        printer.complain(&format!("{of}: {text}"));
+        Ok(if self == Self::Done { outcome } else { self })
+    }
+}
+
 /// Does what is asked for.
 pub(super) fn ctl(args: CtlArgs, chilled: bool) -> Result<ExitCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -391,11 +404,8 @@ async fn each(
         let path: Vec<&str> = ["streams", id].into_iter().chain(verb).collect();
         match client.send(method.clone(), &path, query, None).await {
             Ok(told) => drop(printer.done(&told, &Key::stream(id.as_str()), done)?),
-            Err(Failure::Refused(text)) => {
-                printer.complain(&format!("stream {id}: {text}"));
-                worst = Outcome::Refused;
-            }
-            Err(other) => return Err(other),
+            // The others are done all the same.
+            Err(failure) => worst = worst.after(failure, &format!("stream {id}"), printer)?,
         }
     }
     Ok(worst)

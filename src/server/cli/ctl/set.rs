@@ -15,6 +15,7 @@ use std::{
     io::{Error, ErrorKind},
     path::Path,
 };
+use weir_config::normalise::SCRUBBED;
 use weir_control::record::{Key, Kind};
 
 /// How a set is applied.
@@ -48,40 +49,54 @@ pub(super) async fn apply(
         plans.extend(plan["changes"].as_array().cloned().unwrap_or_default());
         Ok(())
     };
-    for (index, (key, text)) in members.iter().enumerate() {
-        if options.prune && key.kind == Kind::Stream {
-            continue;
-        }
-        printer.progress(&format!("{key}, {} of {}", index + 1, members.len()));
-        let exists = known.contains(key);
-        let answer = if exists && stored(client, key).await?.trim_end() == text.trim_end() {
-            // Sent again, a stream that has ended would run again.
-            Answer::unchanged(revision)
-        } else {
-            let method = if exists && key.kind == Kind::Stream { Method::PUT } else { Method::POST };
-            match client.send(method, &path(key), &query, Some(text.clone())).await {
+    let mut pending: Vec<_> =
+        members.iter().filter(|(key, _)| !(options.prune && key.kind == Kind::Stream)).collect();
+    let count = pending.len();
+    let mut done = 0;
+    while !pending.is_empty() {
+        let mut refused = Vec::new();
+        for (key, text) in &pending {
+            printer.progress(&format!("{key}, {} of {count}", done + 1));
+            let exists = known.contains(key);
+            let sent = send(client, key, text, (exists, revision), &query).await;
+            let answer = match sent {
                 Ok(answer) => answer,
-                // The others are applied all the same.
                 Err(Failure::Refused(reason)) => {
-                    printer.complain(&format!("{} {}: {reason}", key.kind.name(), key.id));
-                    worst = Outcome::Refused;
+                    refused.push((*key, *text, reason));
                     continue;
                 }
-                Err(other) => return Err(other),
+                Err(failure) => {
+                    (worst, done) = (
+                        worst.after(failure, &format!("{} {}", key.kind.name(), key.id), printer)?,
+                        done + 1,
+                    );
+                    continue;
+                }
+            };
+            done += 1;
+            if options.dry_run {
+                planned(&answer)?;
+                continue;
             }
-        };
-        if options.dry_run {
-            planned(&answer)?;
-            continue;
+            // What changed nothing is no revision.
+            let same = std::mem::replace(&mut revision, answer.revision) == answer.revision;
+            let did = match (exists, same) {
+                (false, _) => "created",
+                (true, true) => "unchanged",
+                (true, false) => "changed",
+            };
+            printer.done(&answer, key, did)?;
         }
-        // What changed nothing is no revision.
-        let same = std::mem::replace(&mut revision, answer.revision) == answer.revision;
-        let done = match (exists, same) {
-            (false, _) => "created",
-            (true, true) => "unchanged",
-            (true, false) => "changed",
-        };
-        printer.done(&answer, key, done)?;
+        // Those that need what came after them are tried again, as long as that helps.
+        let helped = refused.len() < pending.len();
+        pending = refused.iter().map(|(key, text, _)| (*key, *text)).collect();
+        if !helped {
+            for (key, _, reason) in refused {
+                let of = format!("{} {}", key.kind.name(), key.id);
+                worst = worst.after(Failure::Refused(reason), &of, printer)?;
+            }
+            break;
+        }
     }
     if options.prune {
         printer.progress("all streams at once");
@@ -100,6 +115,22 @@ pub(super) async fn apply(
         return Ok(if worst == Outcome::Done { told } else { worst });
     }
     Ok(worst)
+}
+
+/// Sends a member, unless it is there as it is.
+async fn send(
+    client: &Client,
+    key: &Key,
+    text: &str,
+    (exists, revision): (bool, Option<u64>),
+    query: &[(&'static str, String)],
+) -> Result<Answer, Failure> {
+    if exists && stored(client, key).await?.trim_end() == text.trim_end() {
+        // Sent again, a stream that has ended would run again.
+        return Ok(Answer::unchanged(revision));
+    }
+    let method = if exists && key.kind == Kind::Stream { Method::PUT } else { Method::POST };
+    client.send(method, &path(key), query, Some(text.to_owned())).await
 }
 
 /// Shows a plan.
@@ -215,7 +246,12 @@ pub(super) async fn export(client: &Client, printer: &Printer, folder: &Path) ->
     let mut written = BTreeSet::new();
     for (index, key) in known.iter().enumerate() {
         printer.progress(&format!("{key}, {} of {}", index + 1, known.len()));
-        let (name, text) = files::exported(key, stored(client, key).await?)?;
+        let text = stored(client, key).await?;
+        if text.contains(SCRUBBED) {
+            let why = "its secrets are hidden from this token: export with one of the scope write";
+            return Err(Failure::Refused(format!("{} {}: {why}", key.kind.name(), key.id)));
+        }
+        let (name, text) = files::exported(key, text)?;
         write(&name, &text)?;
         written.insert(name);
     }
