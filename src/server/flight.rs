@@ -157,8 +157,8 @@ mod tests {
         let kept = latest(&text, PUT_BY);
         assert_eq!(kept.lines().count(), SHOWN + 1);
         assert!(kept.starts_with(&line(0, "quiet")) && kept.ends_with(&line(500, "loud")));
-        let gone = format!("{{\"id\":501,\"stream\":\"gone\",\"type\":\"deleted\"}}\n");
-        assert!(latest(&format!("{text}\n{gone}"), PUT_BY).ends_with(&gone));
+        let gone = "{\"id\":501,\"stream\":\"gone\",\"type\":\"deleted\"}\n";
+        assert!(latest(&format!("{text}\n{gone}"), PUT_BY).ends_with(gone));
         assert!(!latest(&format!("{text}\n{gone}"), kept.len()).contains("gone"));
         let many: String = (0..1000).map(|id| line(id, &format!("s{id}"))).collect();
         let some = latest(&many, many.len() / 2);

@@ -241,9 +241,9 @@ fn streams_are_steered_and_exit_codes_say_how_it_went() {
     }
     let ended = "input: { generate: { count: 1, mapping: root = 1 } }\noutput: { drop: {} }";
     server.done("POST", "/streams/b", ended);
+    assert_eq!(ctl(&server, &["wait", "b", "--for", "COMPLETED"]).0, 0);
     let (code, said) = ctl(&server, &["wait", "b"]);
     assert!(code == 1 && said.contains("stream b is Completed, and will not be running"), "{said}");
-    assert_eq!(ctl(&server, &["wait", "b", "--for", "COMPLETED"]).0, 0);
     let (code, said) = ctl_at("127.0.0.1:1", &server, &["get"]);
     assert!(code == 2 && said.contains("127.0.0.1:1"), "{said}");
 }
@@ -321,6 +321,7 @@ fn resources_that_use_one_another_come_back_and_hidden_secrets_do_not() {
     let server = Server::inside(place, Setup { args, ..Setup::default() });
     let secret = "input: { inproc: x }\noutput: { http_client: { url: 'http://h/', basic_auth: { enabled: true, \
                   username: u, password: hidden-from-eyes } } }";
+    fs::create_dir_all(server.path("set")).unwrap();
     server.write("set/k.yaml", secret);
     let as_ = |token: &str, words: &[&str]| ctl(&server, &[&["--token", token], words].concat());
     assert_eq!(as_("def", &["apply", "-f", "set"]).0, 0);
