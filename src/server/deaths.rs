@@ -84,13 +84,17 @@ fn culprit(deaths: &[Death], now: u64) -> Option<(&Suspect, String)> {
 impl Watch {
     /// Looks back at how the process before ended, and begins to watch this one.
     pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
-        let (marks, aborted) = (folder.join("marks"), folder.join("aborted"));
+        let (marks, aborted, stopping) =
+            (folder.join("marks"), folder.join("aborted"), folder.join("stopping"));
         let mut deaths: Vec<Death> = fs::read(folder.join("deaths"))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
-        if let Ok(found) = Marks::read(&marks) {
-            let aborted = fs::metadata(&aborted).is_ok_and(|file| file.len() > 0);
+        let aborted_itself = fs::metadata(&aborted).is_ok_and(|file| file.len() > 0);
+        // Whoever is killed while it stops was not quick enough for somebody.
+        let was_told = stopping.exists() && !aborted_itself;
+        if let (Ok(found), false) = (Marks::read(&marks), was_told) {
+            let aborted = aborted_itself;
             let death = Death { time: record::now(), aborted, suspects: suspects(found) };
             let at_work: Vec<String> =
                 death.suspects.iter().map(|one| format!("stream '{}' in {}", one.stream, one.path)).collect();
@@ -98,6 +102,10 @@ impl Watch {
             tracing::warn!(aborted, "The process before this one died; at work was {at_work}");
             deaths.push(death);
             deaths.drain(..deaths.len().saturating_sub(KEPT));
+        }
+        match fs::remove_file(&stopping) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
         let watch = Self { marks: Marks::create(&marks)?, folder: folder.to_owned(), deaths };
         watch.remember()?;
@@ -124,6 +132,13 @@ impl Watch {
         self.deaths.retain(|death| !death.suspects.iter().any(is_it));
         self.remember().unwrap_or_else(|error| tracing::warn!("Deaths cannot be remembered: {error}"));
         Ok(())
+    }
+
+    /// The process was told to end: from now on only an end by itself is a death.
+    pub(crate) fn stopping(&self) {
+        if let Err(error) = fs::write(self.folder.join("stopping"), "") {
+            tracing::debug!("A kill from now on will be taken for a death: {error}");
+        }
     }
 
     /// The process ends as it should.

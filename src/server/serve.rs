@@ -346,8 +346,8 @@ async fn until_signal(
         signal = signal() => tracing::info!("Received {}, the service is closing", signal?),
     }
     systemd::tell(STOPPING);
-    if let Some(watch) = watch {
-        watch.end();
+    if let Some(watch) = &watch {
+        watch.stopping();
     }
     let delay = parts.config.shutdown_delay.0;
     if !delay.is_zero() {
@@ -369,6 +369,9 @@ async fn until_signal(
     spans.end().await;
     for server in servers {
         server.stop(LAST_ANSWERS).await;
+    }
+    if let Some(watch) = watch {
+        watch.end();
     }
     Ok(())
 }

@@ -253,3 +253,20 @@ fn what_goes_wrong_in_a_stream_that_runs_on_is_told_with_its_place() {
     signal(server.pid(), "ABRT");
     assert!(server.ends_within(PATIENCE), "it ends");
 }
+
+#[test]
+fn a_kill_while_it_stops_is_no_death_and_an_abort_is_one() {
+    let mut server = Server::with(Setup { faulty: true, quarantine: true, ..Setup::default() });
+    let died = "The process before this one died";
+    let stuck = "generate: { mapping: root = counter(), interval: 10ms }";
+    server.done("POST", "/streams/stuck", &stream(stuck, "sleep: { duration: 1h }", "drop: {}"));
+    for (name, is_death) in [("KILL", false), ("ABRT", true)] {
+        signal(server.pid(), "TERM");
+        let told = || server.log().contains("the service is closing").then_some(());
+        eventually("it stops", PATIENCE, told);
+        signal(server.pid(), name);
+        assert!(server.ends_within(PATIENCE), "{name} ends it");
+        server.start_again();
+        assert_eq!(server.log().contains(died), is_death, "{name}: {}", server.log());
+    }
+}
