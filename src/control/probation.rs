@@ -99,6 +99,9 @@ impl Slot {
     /// ran, as it should; else the one noted before; else what is on probation and has shown nothing bad so far.
     fn healthy(&self, key: &Key) -> Option<u64> {
         let desired = self.desired.as_ref()?;
+        if desired.in_quarantine().is_some() {
+            return desired.healthy;
+        }
         if desired.probation.as_ref().is_some_and(|one| one.outcome == Some(Outcome::Passed)) {
             return Some(desired.generation);
         }

@@ -138,10 +138,9 @@ impl Observed<'_> {
         self.links.iter().find(|link| !link.connected && !link.over && link.since > 0)
     }
 
-    /// Why what runs failed its probation, if it did and stays.
+    /// Why what is desired failed its probation, if it did and stays.
     fn flunked(&self) -> Option<&str> {
-        let desired = self.desired.filter(|desired| self.running == Some(desired.generation))?;
-        match desired.probation.as_ref()?.outcome.as_ref()? {
+        match self.desired?.probation.as_ref()?.outcome.as_ref()? {
             Outcome::Failed(reason) => Some(reason),
             Outcome::Passed => None,
         }
@@ -161,7 +160,9 @@ impl Observed<'_> {
             }
             _ if self.silent.is_some() => (Phase::Stalled, since),
             Some(link) => (Phase::Degraded, link.since.max(since)),
-            None if self.flunked().is_some() => (Phase::Degraded, since),
+            None if self.flunked().is_some() && self.running == self.desired.map(|one| one.generation) => {
+                (Phase::Degraded, since)
+            }
             None if self.desired.is_some_and(|desired| desired.rolled_back.is_some()) => {
                 (Phase::RolledBack, since)
             }

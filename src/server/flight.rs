@@ -121,15 +121,22 @@ struct Line<'a> {
 fn latest(text: &str, bytes: usize) -> String {
     let lines: Vec<(&str, Line<'_>)> =
         text.lines().filter_map(|line| Some((line, serde_json::from_str(line).ok()?))).collect();
+    let mut gone = HashMap::new();
+    for (_, Line { stream, resource, kind }) in &lines {
+        // One that was deleted still stops.
+        if let Some(kind @ ("changed" | "deleted")) = kind.as_deref() {
+            gone.insert((stream, resource), kind == "deleted");
+        }
+    }
     let (mut each, mut with_gone) = (SHOWN, true);
     loop {
-        // By whose they are: how many lines are kept, and whether it is gone.
-        let mut seen: HashMap<_, (usize, bool)> = HashMap::new();
+        let mut seen: HashMap<_, usize> = HashMap::new();
         let (mut kept, mut length) = (Vec::new(), 0);
-        for (line, Line { stream, resource, kind }) in lines.iter().rev() {
-            let is_gone = kind.as_deref() == Some("deleted") && !with_gone;
-            let (count, gone) = seen.entry((stream, resource)).or_insert((0, is_gone));
-            if *count == each || *gone || (each == 1 && length + line.len() >= bytes) {
+        for (line, Line { stream, resource, .. }) in lines.iter().rev() {
+            let whose = (stream, resource);
+            let is_left_out = !with_gone && gone.get(&whose) == Some(&true);
+            let count = seen.entry(whose).or_default();
+            if *count == each || is_left_out || (each == 1 && length + line.len() >= bytes) {
                 continue;
             }
             *count += 1;
@@ -157,7 +164,8 @@ mod tests {
         let kept = latest(&text, PUT_BY);
         assert_eq!(kept.lines().count(), SHOWN + 1);
         assert!(kept.starts_with(&line(0, "quiet")) && kept.ends_with(&line(500, "loud")));
-        let gone = "{\"id\":501,\"stream\":\"gone\",\"type\":\"deleted\"}\n";
+        let gone = "{\"id\":501,\"stream\":\"gone\",\"type\":\"deleted\"}\n\
+                    {\"id\":502,\"stream\":\"gone\",\"type\":\"phase\"}\n";
         assert!(latest(&format!("{text}\n{gone}"), PUT_BY).ends_with(gone));
         assert!(!latest(&format!("{text}\n{gone}"), kept.len()).contains("gone"));
         let many: String = (0..1000).map(|id| line(id, &format!("s{id}"))).collect();

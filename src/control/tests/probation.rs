@@ -151,6 +151,12 @@ async fn one_that_passed_is_healthy_whatever_became_of_it_since() {
     wait(0).await;
     service.replace(spec("a", "three"), &asked()).await.unwrap();
     assert_eq!(service.desired(&key).unwrap().healthy, Some(2));
+    // But for what the process died of.
+    service.replace(spec("a", "four"), &tried()).await.unwrap();
+    wait(62).await;
+    service.quarantine("a", 4, "the process died of it".into()).await.unwrap();
+    service.replace(spec("a", "five"), &asked()).await.unwrap();
+    assert_eq!(service.desired(&key).unwrap().healthy, Some(3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,8 +127,11 @@ impl Streams {
         };
         let (to, pieces) = mpsc::channel(PIECES + 1);
         let gone = if resumed.is_some_and(|id| id < at) { GONE } else { "" };
-        // Where it begins, so that a client can resume from there. There is room.
-        let _sent = to.try_send(format!("{gone}id: {at}\n\n").into());
+        // Where it begins, so that a client can resume from there; when all is over there is no such place.
+        if at < u64::MAX {
+            // There is room.
+            let _sent = to.try_send(format!("{gone}id: {at}\n\n").into());
+        }
         tokio::spawn(follow(events, at, to));
         Ok(server_sent(pieces))
     }

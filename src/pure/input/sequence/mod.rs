@@ -27,7 +27,9 @@ pub(super) static SPEC: InputSpec = InputSpec {
     summary: "Reads from several inputs, one after the other.",
     description: "The next input begins when the one before has ended and everything it gave is delivered. With a join, messages \
                   with the same text at `id_path` become one; all others are dropped. What is to be joined is acknowledged \
-                  as soon as it is read, and held in memory: a process that ends before the join does begins it anew.",
+                  as soon as it is read, and held in memory. A stream that is stopped before all is joined begins anew \
+                  where the inputs can be read again (`file`, `csv` and `generate`, as long as they delete nothing); of \
+                  others, what was read goes out as it is.",
     status: Status::Stable,
     body: Body::Fields(&[
         Field::object(
@@ -90,6 +92,7 @@ pub(super) static SPEC: InputSpec = InputSpec {
             inputs: children.build()?,
             children: Arc::new(children),
             joiner,
+            again,
             given: Arc::default(),
             ready: VecDeque::new(),
             flushed: false,
@@ -224,6 +227,8 @@ struct Joined {
     children: Arc<Children>,
     inputs: VecDeque<Apart<Box<dyn Input>>>,
     joiner: Joiner,
+    /// Whether all inputs can be read again.
+    again: bool,
     given: Arc<Given>,
     /// Joined messages that are to be given.
     ready: VecDeque<Message>,
@@ -279,7 +284,8 @@ impl Joined {
             Next::End => {
                 current.close().await;
                 self.inputs.pop_front();
-                if self.inputs.is_empty() {
+                // What was stopped is joined anew; only what cannot be read again goes out half joined.
+                if self.inputs.is_empty() && !(self.again && self.stops.soft.is_cancelled()) {
                     self.ready.extend(self.joiner.finish());
                 }
             }

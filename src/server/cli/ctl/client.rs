@@ -31,8 +31,10 @@ pub(super) enum Failure {
     Refused(String),
     /// There is no server, or none that answers.
     Unreachable(String),
-    /// It goes on, but was not done in time.
+    /// There was no answer, or not what was waited for, in time.
     TimedOut(String),
+    /// It is stored as this revision and goes on, but was not applied in time.
+    Underway(String, Option<u64>),
 }
 
 /// What a server answered.
@@ -163,7 +165,8 @@ impl Client {
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
         match status {
             StatusCode::ACCEPTED => {
-                Err(Failure::TimedOut(format!("it is stored, but not applied in time; it goes on: {text}")))
+                let text = format!("it is stored, but not applied in time; it goes on: {text}");
+                Err(Failure::Underway(text, revision))
             }
             status if status.is_success() => Ok(Answer { revision, text }),
             status => Err(Failure::Refused(reason(status, &text))),

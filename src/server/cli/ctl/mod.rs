@@ -231,8 +231,9 @@ impl Outcome {
     fn after(self, failure: Failure, of: &str, printer: &Printer) -> Result<Self, Failure> {
         let (text, outcome) = match failure {
             Failure::Refused(text) => (text, Self::Refused),
-            Failure::TimedOut(text) => (text, Self::TimedOut),
-            Failure::Unreachable(text) => return Err(Failure::Unreachable(text)),
+            Failure::Underway(text, _) => (text, Self::TimedOut),
+            // A server that does not answer is not asked again and again.
+            failure => return Err(failure),
         };
         printer.complain(&format!("{of}: {text}"));
         Ok(if self == Self::Done { outcome } else { self })
@@ -255,7 +256,7 @@ pub(super) fn ctl(args: CtlArgs, chilled: bool) -> Result<ExitCode, String> {
         let (outcome, text) = match failure {
             Failure::Refused(text) => (Outcome::Refused, text),
             Failure::Unreachable(text) => (Outcome::Unreachable, text),
-            Failure::TimedOut(text) => (Outcome::TimedOut, text),
+            Failure::TimedOut(text) | Failure::Underway(text, _) => (Outcome::TimedOut, text),
         };
         printer.complain(&text);
         outcome

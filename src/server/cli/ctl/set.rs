@@ -52,6 +52,10 @@ pub(super) async fn apply(
     let mut pending: Vec<_> =
         members.iter().filter(|(key, _)| !(options.prune && key.kind == Kind::Stream)).collect();
     let count = pending.len();
+    let of = |key: &Key| format!("{} {}", key.kind.name(), key.id);
+    let complain = |refused: &[(&Key, &String, String)]| {
+        refused.iter().for_each(|(key, _, reason)| printer.complain(&format!("{}: {reason}", of(key))));
+    };
     let mut done = 0;
     while !pending.is_empty() {
         let mut refused = Vec::new();
@@ -65,12 +69,14 @@ pub(super) async fn apply(
                     refused.push((*key, *text, reason));
                     continue;
                 }
-                Err(failure) => {
-                    (worst, done) = (
-                        worst.after(failure, &format!("{} {}", key.kind.name(), key.id), printer)?,
-                        done + 1,
-                    );
+                Err(Failure::Underway(text, as_revision)) => {
+                    (revision, done) = (as_revision, done + 1);
+                    worst = worst.after(Failure::Underway(text, as_revision), &of(key), printer)?;
                     continue;
+                }
+                Err(failure) => {
+                    complain(&refused);
+                    return Err(failure);
                 }
             };
             done += 1;
@@ -91,10 +97,8 @@ pub(super) async fn apply(
         let helped = refused.len() < pending.len();
         pending = refused.iter().map(|(key, text, _)| (*key, *text)).collect();
         if !helped {
-            for (key, _, reason) in refused {
-                let of = format!("{} {}", key.kind.name(), key.id);
-                worst = worst.after(Failure::Refused(reason), &of, printer)?;
-            }
+            complain(&refused);
+            worst = Outcome::Refused;
             break;
         }
     }
