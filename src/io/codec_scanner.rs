@@ -65,8 +65,7 @@ pub(crate) fn choose(
         return Ok((Arc::new(avro::Files { style, around: around.transpose()?, longest }), batches));
     }
     let scanner = context.scanner(field, &parse(codec, max_buffer)?)?;
-    let safe = codec.rsplit('/').next().is_some_and(|last| last.starts_with(SAFE));
-    Ok((Arc::new(Recast { scanner, safe }), batches))
+    Ok((Arc::new(Recast { scanner, safe: last.starts_with(SAFE) }), batches))
 }
 
 /// How `avro-ocf` is to show data, if that is the codec.

@@ -84,17 +84,15 @@ fn culprit(deaths: &[Death], now: u64) -> Option<(&Suspect, String)> {
 impl Watch {
     /// Looks back at how the process before ended, and begins to watch this one.
     pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
-        let (marks, aborted, stopping) =
-            (folder.join("marks"), folder.join("aborted"), folder.join("stopping"));
+        let (marks, byte, stopping) = (folder.join("marks"), folder.join("aborted"), folder.join("stopping"));
         let mut deaths: Vec<Death> = fs::read(folder.join("deaths"))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
-        let aborted_itself = fs::metadata(&aborted).is_ok_and(|file| file.len() > 0);
+        let aborted = fs::metadata(&byte).is_ok_and(|file| file.len() > 0);
         // Whoever is killed while it stops was not quick enough for somebody.
-        let was_told = stopping.exists() && !aborted_itself;
+        let was_told = stopping.exists() && !aborted;
         if let (Ok(found), false) = (Marks::read(&marks), was_told) {
-            let aborted = aborted_itself;
             let death = Death { time: record::now(), aborted, suspects: suspects(found) };
             let at_work: Vec<String> =
                 death.suspects.iter().map(|one| format!("stream '{}' in {}", one.stream, one.path)).collect();
@@ -109,7 +107,7 @@ impl Watch {
         }
         let watch = Self { marks: Marks::create(&marks)?, folder: folder.to_owned(), deaths };
         watch.remember()?;
-        let file = fs::OpenOptions::new().create(true).append(true).open(&aborted)?;
+        let file = fs::OpenOptions::new().create(true).append(true).open(&byte)?;
         file.set_len(0)?;
         // The byte that is written there is all that an abort leaves behind.
         pipe::register(SIGABRT, file)?;

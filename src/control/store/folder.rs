@@ -191,12 +191,11 @@ enum Gap {
     Journal(Vec<Op>, usize),
 }
 
-/// A record of the tree, verified.
-fn verified<'a>(path: &Path, key: &str, value: &'a [u8]) -> Result<&'a [u8], StoreError> {
+/// Refuses a record of the tree that is damaged, or that a newer program wrote.
+fn verify(path: &Path, key: &str, value: &[u8]) -> Result<(), StoreError> {
     record::unseal(value)
         .map_err(|error| StoreError::Corrupt { path: key.to_owned(), reason: error.to_string() })?;
-    check_record(path, value)?;
-    Ok(value)
+    check_record(path, value)
 }
 
 /// Compares the tree with the journal's records, which are verified already.
@@ -205,7 +204,8 @@ fn gap(path: &Path, sled: &SledStore, found: &Recovered) -> Result<Gap, StoreErr
     if theirs > ours || (found.damage.is_some() && theirs >= ours && theirs > 0) {
         let mut records = Records::new();
         sled.each("", |key, value| {
-            records.insert(key.to_owned(), verified(path, key, &value).map(<[u8]>::to_vec)?);
+            verify(path, key, &value)?;
+            records.insert(key.to_owned(), value);
             Ok(())
         })?;
         return Ok(Gap::Tree(records));
@@ -222,7 +222,7 @@ fn gap(path: &Path, sled: &SledStore, found: &Recovered) -> Result<Gap, StoreErr
             Some(ours) => ops.push(put(ours)),
             None => ops.push(Op::Delete(key.to_owned())),
         }
-        verified(path, key, &value).map(drop)
+        verify(path, key, &value)
     })?;
     ops.extend(wanted.map(put));
     Ok(Gap::Journal(ops, stored))

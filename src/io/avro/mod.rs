@@ -144,7 +144,7 @@ impl Header {
             if out.len() >= MOST_DATA {
                 return Err(failed(format_args!("more than {MOST_DATA} data came at once")));
             }
-            out.push(message(&self.schema.read(&mut input).map_err(failed)?)?);
+            out.push(message(self.schema.read(&mut input).map_err(failed)?)?);
         }
         if count < 0 || input.len() > 0 {
             return Err(failed("a block has not as many data as it says"));
@@ -154,9 +154,9 @@ impl Header {
 }
 
 /// A datum as a message: JSON, also where it is a string.
-fn message(value: &Value) -> Result<Message, Error> {
+fn message(value: Value) -> Result<Message, Error> {
     if value.as_bytes().is_none() {
-        return Ok(Message::from_value(value.clone()));
+        return Ok(Message::from_value(value));
     }
     let mut json = Vec::new();
     value.write_json(&mut json).map_err(|_| failed("a string is no text"))?;

@@ -2,8 +2,8 @@
 
 use super::client::Failure;
 use crate::files::{Sources, read};
-use data_encoding::HEXUPPER_PERMISSIVE;
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 use weir_config::{Node, normalise::SCRUBBED, tokens, write::to_yaml};
 use weir_control::record::{Key, Kind};
 
@@ -11,6 +11,8 @@ use weir_control::record::{Key, Kind};
 pub(super) const LIST: &str = "exported.list";
 /// The folders of an export.
 const FOLDERS: [&str; 2] = ["streams", "resources"];
+/// What is not written into the name of a file as it is.
+const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 /// How deep a resource lies in its section.
 const MARGIN: &str = "    ";
 
@@ -133,30 +135,15 @@ pub(super) fn is_exported(name: &str) -> bool {
 
 /// A file's name for an id: what might lead elsewhere is written as a percent sign and two digits.
 fn file_name(id: &str) -> String {
-    let mut name = String::new();
-    for (index, byte) in id.bytes().enumerate() {
-        let plain =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && index > 0);
-        if plain {
-            name.push(byte.into());
-        } else {
-            let _written = write!(name, "%{byte:02X}");
-        }
-    }
+    let name = utf8_percent_encode(id, SPECIAL).to_string();
+    let name = name.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(name);
     // A file of unit tests would not be read as a stream.
     name.strip_suffix("_benthos_test").map(|stem| format!("{stem}%5Fbenthos_test")).unwrap_or(name)
 }
 
 /// The id of such a name; what is no percent sign and two digits stands for itself.
 fn decoded(name: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
-    while let [first, after @ ..] = rest {
-        let digits = after.get(..2).filter(|_| *first == b'%');
-        let byte = digits.and_then(|digits| HEXUPPER_PERMISSIVE.decode(digits).ok());
-        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
-        bytes.extend(byte.unwrap_or_else(|| vec![*first]));
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
+    percent_decode_str(name).decode_utf8().map_or_else(|_| name.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Tokens {
 
 /// The tokens of a file, the only one.
 fn read(paths: &[String]) -> Result<Vec<Token>, String> {
-    let path = &paths.join("");
+    let path = paths.first().map_or("", String::as_str);
     let mut text = String::new();
     let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
     let length = read.map_err(|error| format!("the tokens in {path} cannot be read: {error}"))?;
